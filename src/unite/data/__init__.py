@@ -1,0 +1,1 @@
+"""Files of items and pairs, and the batches drawn from them."""

@@ -1,0 +1,262 @@
+"""Item files and pair files: rows of JSON into items and pairs, and back.
+
+Two forms are read: JSONL, a row a line, and the released UNITE form, one JSON array.
+Relative paths resolve against the folder of the file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from unite.errors import DataError, ItemError, did_you_mean
+from unite.types import Clip, Item, Modality, Pair
+
+_PARTS = ("text", "image", "video")
+_ITEM_KEYS = {*_PARTS, "id", "idx", "instruction", "target_modal"}
+_PAIR_KEYS = {
+    "query", "candidate", "negative", "target_modal", "source",
+    "query_id", "candidate_id", "negative_id",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class BadRow:
+    """A row that is no item: its place, its id where it has one, and the reason."""
+
+    number: int
+    id: str
+    error: str
+
+
+def parse_item(row: Any, folder: Path | None = None) -> Item:
+    """Read one item from its JSON form.
+
+    Args:
+        row: ``{"id"?, "text"?, "image"?: path | [path], "video"?: path | [path] |
+            {"path", "start", "end"}, "instruction"?}``; the order of its keys is kept.
+        folder: What relative paths resolve against; None leaves them as they are.
+
+    Raises:
+        ItemError: The row is no object, has an unknown key or a value of a wrong type.
+    """
+    if not isinstance(row, Mapping):
+        raise ItemError(f"An item is a JSON object, not {type(row).__name__}.")
+    unknown = [key for key in row if key not in _ITEM_KEYS]
+    if unknown:
+        raise ItemError(
+            f"Unknown key {unknown[0]!r} in the item.", did_you_mean(unknown[0], _ITEM_KEYS)
+        )
+    given = [key for key in row if key in _PARTS and row[key] not in (None, [])]
+    name = row.get("id", row.get("idx"))
+    return Item(
+        text=_text(row, "text"),
+        images=tuple(_path(ref, folder, "image") for ref in _listed(row.get("image"))),
+        videos=tuple(_clip(ref, folder) for ref in _listed(row.get("video"))),
+        instruction=_text(row, "instruction"),
+        order=tuple(Modality.parse(key) for key in given),
+        id=None if name is None else str(name),
+    )
+
+
+def item_row(item: Item) -> dict[str, Any]:
+    """Write an item as JSON; `parse_item` of it gives the item again (pictures in memory aside)."""
+    row: dict[str, Any] = {} if item.id is None else {"id": item.id}
+    if item.instruction is not None:
+        row["instruction"] = item.instruction
+    for part in item.order:
+        if part is Modality.TEXT:
+            row["text"] = item.text
+        elif part is Modality.IMAGE:
+            row["image"] = _unlisted(list(item.images))
+        else:
+            row["video"] = _unlisted([_clip_row(clip) for clip in item.videos])
+    return row
+
+
+def content_id(item: Item) -> str:
+    """A name for what an item holds: equal for equal references, whatever its id."""
+    row = item_row(item)
+    row.pop("id", None)
+    return hashlib.sha256(json.dumps(row, default=repr).encode()).hexdigest()[:16]
+
+
+def parse_pair(row: Any, folder: Path | None = None, source: str = "") -> Pair:
+    """Read one training pair from its JSON form.
+
+    Args:
+        row: ``{"query": side, "candidate": side, "negative"?: side | [side],
+            "target_modal"?: "text,image"}``, optionally with content ids ``query_id``,
+            ``candidate_id``, ``negative_id``; without them a content id is a hash of the side.
+        folder: What relative paths resolve against.
+        source: The data set's name, where the row gives none.
+
+    Raises:
+        DataError: The row is no pair.
+        ItemError: One of its sides is no item.
+    """
+    if not isinstance(row, Mapping) or "query" not in row or "candidate" not in row:
+        raise DataError("A pair is a JSON object with 'query' and 'candidate'.")
+    unknown = [key for key in row if key not in _PAIR_KEYS]
+    if unknown:
+        raise DataError(
+            f"Unknown key {unknown[0]!r} in the pair.", did_you_mean(unknown[0], _PAIR_KEYS)
+        )
+    query, candidate = parse_item(row["query"], folder), parse_item(row["candidate"], folder)
+    negatives = tuple(parse_item(side, folder) for side in _listed(row.get("negative")))
+    target = row.get("target_modal")
+    ids = tuple(str(name) for name in _listed(row.get("negative_id")))
+    if ids and len(ids) != len(negatives):
+        raise DataError(f"The pair has {len(negatives)} negatives but {len(ids)} negative ids.")
+    return Pair(
+        query=query,
+        candidate=candidate,
+        negatives=negatives,
+        target_modality=Modality.parse(target) if target else candidate.modality,
+        query_id=str(row.get("query_id") or content_id(query)),
+        candidate_id=str(row.get("candidate_id") or content_id(candidate)),
+        negative_ids=ids or tuple(content_id(item) for item in negatives),
+        source=str(row.get("source") or source),
+    )
+
+
+def read_rows(path: Path) -> Iterator[tuple[int, Any]]:
+    """Yield the rows of a JSON array or a JSONL file with their numbers, counted from 1.
+
+    A line that is not JSON is yielded as the error it raised, so that its neighbours stay.
+
+    Raises:
+        DataError: The file cannot be opened, or is an array that does not parse.
+    """
+    try:
+        file = path.open(encoding="utf-8")
+    except OSError as error:
+        raise DataError(f"Cannot read {path}: {error.strerror}.", "Check the path.") from error
+    with file:
+        first = file.read(1)
+        file.seek(0)
+        if first == "[":
+            yield from enumerate(_array(path, file.read()), 1)
+            return
+        for number, line in enumerate(file, 1):
+            if line.strip():
+                try:
+                    yield number, json.loads(line)
+                except json.JSONDecodeError as error:
+                    yield number, DataError(f"Line {number} is not JSON: {error.msg}.")
+
+
+def read_items(path: Path) -> Iterator[Item | BadRow]:
+    """Yield every row of an item file: an item with an id, or what is wrong with the row.
+
+    Args:
+        path: JSONL, or a JSON array. A row without an id is named by its number.
+
+    Raises:
+        DataError: The file as a whole cannot be read.
+    """
+    folder = path.resolve().parent
+    for number, row in read_rows(path):
+        yield parse_row(number, row, folder)
+
+
+def parse_row(number: int, row: Any, folder: Path | None) -> Item | BadRow:
+    """Turn one row into an item with an id, or into the reason why it is none."""
+    name = str(number)
+    if isinstance(row, DataError):
+        return BadRow(number, name, str(row))
+    if isinstance(row, Mapping):
+        name = str(row.get("id", row.get("idx", name)))
+        row = {**row, "id": name}
+    try:
+        return parse_item(row, folder)
+    except (ItemError, DataError) as error:
+        return BadRow(number, name, str(error))
+
+
+def read_pairs(path: Path, source: str | None = None) -> list[Pair]:
+    """Read a pair file whole.
+
+    Args:
+        path: The released form (a JSON array) or JSONL.
+        source: The data set's name; the file's own name by default.
+
+    Raises:
+        DataError: A row is no pair; the message names its number.
+    """
+    folder = path.resolve().parent
+    pairs = []
+    for number, row in read_rows(path):
+        if isinstance(row, DataError):
+            raise row
+        try:
+            pairs.append(parse_pair(row, folder, source or path.stem))
+        except (ItemError, DataError) as error:
+            raise DataError(f"{path}, row {number}: {error}") from error
+    return pairs
+
+
+def _array(path: Path, text: str) -> list[Any]:
+    try:
+        rows = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise DataError(f"{path} is not valid JSON: {error}.") from error
+    return list(rows)
+
+
+def _text(row: Mapping[str, Any], key: str) -> str | None:
+    value = row.get(key)
+    if value is not None and not isinstance(value, str):
+        raise ItemError(f"{key!r} is a string, not {type(value).__name__}.")
+    return value
+
+
+def _listed(value: Any) -> list[Any]:
+    if value is None:
+        return []
+    return value if isinstance(value, list) else [value]
+
+
+def _unlisted(values: list[Any]) -> Any:
+    return values[0] if len(values) == 1 else values
+
+
+def _path(ref: Any, folder: Path | None, kind: str) -> str:
+    if isinstance(ref, Mapping) and set(ref) == {kind}:  # the released form {"image": path}
+        ref = ref[kind]
+    if not isinstance(ref, str) or not ref:
+        raise ItemError(f"{kind!r} is a path or a list of paths, not {ref!r}.")
+    if folder is None or ref.startswith("data:") or "://" in ref:
+        return ref
+    return str(folder / ref)
+
+
+def _clip(ref: Any, folder: Path | None) -> Clip:
+    if not isinstance(ref, Mapping) or "path" not in ref:
+        return Clip(_path(ref, folder, "video"))
+    unknown = [key for key in ref if key not in ("path", "start", "end")]
+    if unknown:
+        raise ItemError(f"Unknown key {unknown[0]!r} in the clip; known: path, start, end.")
+    start, end = _seconds(ref, "start"), _seconds(ref, "end")
+    if end is not None and end <= (start or 0.0):
+        raise ItemError(f"The clip ends at {end} s, before it starts at {start or 0.0} s.")
+    return Clip(_path(ref["path"], folder, "video"), start, end)
+
+
+def _seconds(ref: Mapping[str, Any], key: str) -> float | None:
+    value = ref.get(key)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e9:
+        raise ItemError(f"The clip's {key!r} is a time in seconds, not {value!r}.")
+    return float(value)
+
+
+def _clip_row(clip: Clip) -> str | dict[str, Any]:
+    if clip.start is None and clip.end is None:
+        return clip.path
+    return {"path": clip.path, "start": clip.start, "end": clip.end}

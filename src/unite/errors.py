@@ -1,0 +1,77 @@
+"""Every error a user can meet, each with its remedy.
+
+UniteError
+├── ItemError           one item cannot be embedded; its neighbours can
+│   ├── MediaError      a picture or clip cannot be opened or decoded
+│   ├── PromptError     text and media do not fit together
+│   └── TooLongError    the item needs more tokens than the model takes
+├── DataError           a data file as a whole cannot be read
+├── CheckpointError     a model is incomplete, unknown or not ours
+├── RecipeError         a training recipe is wrong
+└── LibraryError        a media library cannot be opened or does not fit the model
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class UniteError(Exception):
+    """A failure that a user can understand and mend.
+
+    Args:
+        message: What was given and what was expected.
+        remedy: What to do about it, as a full sentence.
+    """
+
+    def __init__(self, message: str, remedy: str = "") -> None:
+        super().__init__(f"{message} {remedy}".rstrip())
+        self.message = message
+        self.remedy = remedy
+
+
+class ItemError(UniteError):
+    """One item cannot be embedded; the row it stands in carries this message."""
+
+
+class MediaError(ItemError):
+    """A picture or clip cannot be opened or decoded."""
+
+
+class PromptError(ItemError):
+    """The text of an item does not fit its media."""
+
+
+class TooLongError(ItemError):
+    """An item needs more tokens than the model takes."""
+
+
+class DataError(UniteError):
+    """A data file as a whole cannot be read."""
+
+
+class CheckpointError(UniteError):
+    """A model directory is incomplete, unknown or of another kind."""
+
+
+class RecipeError(UniteError):
+    """A training recipe does not hold."""
+
+
+class LibraryError(UniteError):
+    """A media library cannot be opened, or was made with another model."""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Suggest the nearest known name as a sentence, or list the known ones.
+
+    Args:
+        name: The name that was not found.
+        known: The names that exist.
+    """
+    names = sorted(known)
+    close = difflib.get_close_matches(name, names, n=1)
+    if close:
+        return f"Did you mean {close[0]!r}?"
+    return f"Known: {', '.join(names)}." if names else ""
