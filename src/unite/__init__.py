@@ -23,7 +23,7 @@ _HOMES = {
 }
 
 
-def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever the name stands for
+def __getattr__(name: str) -> Any:
     """Import a public name when it is first used, so that `import unite` costs nothing."""
     if name not in _HOMES:
         raise AttributeError(f"module 'unite' has no attribute {name!r}")

@@ -1,0 +1,1 @@
+"""A media library: files of any kind indexed incrementally, and searched by any kind of query."""

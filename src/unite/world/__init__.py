@@ -1,0 +1,1 @@
+"""The small world: seeded pictures, clips and texts on which everything runs offline."""

@@ -1,0 +1,3 @@
+"""`unite demo`."""
+def demo() -> None:
+    """demo"""

@@ -1,0 +1,59 @@
+"""`unite train`: one stage of training from a recipe."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from unite.training.recipe import Recipe
+
+
+def train(
+    recipe: Annotated[str, typer.Argument(help="A TOML file, or the name of a shipped recipe.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The run directory.")],
+    change: Annotated[
+        list[str] | None, typer.Option("--set", help="section.key=value; may be repeated.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where the run stopped.")] = False,
+) -> None:
+    """Train one stage; the finished model is OUT/model."""
+    from unite.training.launch import launch
+    from unite.training.recipe import load_recipe
+
+    loaded = load_recipe(recipe, change or ())
+    if "RANK" in os.environ or loaded.run.processes == 1:
+        finished = run_stage(loaded, out, resume=resume)
+        if os.environ.get("RANK", "0") == "0":
+            typer.echo(f"{finished}")
+        return
+    words = [recipe, "-o", str(out), *(f"--set={part}" for part in change or ())]
+    words = [*words, "--resume"] if resume else words
+    launch(words, loaded.run.processes, loaded.run.threads)
+    typer.echo(f"{out / 'model'}")
+
+
+def run_stage(recipe: Recipe, out: Path, *, resume: bool) -> Path:
+    """Train in this process, with a bar for each kind of work on stderr."""
+    from unite.cli.progress import progress_bars
+
+    if recipe.run.threads is not None:
+        import torch
+
+        torch.set_num_threads(recipe.run.threads)
+    import warnings
+
+    # Spoken by accelerate to its own callers: nothing that a user of ours could do about it.
+    warnings.filterwarnings("ignore", message="`broadcast_buffers` is deprecated")
+    from unite.training.stages import train as train_stage
+
+    with progress_bars(quiet=os.environ.get("RANK", "0") != "0") as show:
+        return train_stage(
+            recipe,
+            out,
+            resume=resume,
+            progress=lambda what, done, total: show(f"{recipe.stage}: {what}", done, total),
+        )

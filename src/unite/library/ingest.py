@@ -1,0 +1,273 @@
+"""Bring a library up to date with the files beneath some paths, paying only for what changed.
+
+A file whose size and time are known costs one stat. Otherwise it is taken apart (`parts`), and a
+part whose digest the library knows keeps its vector: so files that were touched, moved or copied
+cost no model time. Rows are committed in batches; what became stale is deleted last, so a run that
+is killed at any point leaves a library that opens, and the next run finishes its work.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from unite.errors import DataError, LibraryError
+from unite.library.known import Known
+from unite.library.library import Library
+from unite.library.parts import Contents, Part, read_parts
+from unite.library.scan import Scan, Source, is_gone, scan
+from unite.stores.protocol import Record, Row, Store
+from unite.types import Embedding, Encoder, Item
+
+AHEAD = 64
+"""Files taken apart together, so that their known vectors are fetched in one query."""
+
+WINDOW = 4096
+"""Files given to the model in one stream; what is read and not yet committed stays below this."""
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What a run did, counted in files.
+
+    Attributes:
+        added: New files.
+        changed: Files with new contents.
+        kept: Files that are as they were, touched ones included.
+        moved: Files found under another name; their vectors were kept.
+        removed: Files that no longer exist.
+        skipped: Files of an unsupported kind.
+        embedded: Vectors computed; one file may have several.
+        failed: What could not be read or embedded, and why, by path.
+        notes: What a reader should know although nothing is lost, by path.
+    """
+
+    added: int = 0
+    changed: int = 0
+    kept: int = 0
+    moved: int = 0
+    removed: int = 0
+    skipped: int = 0
+    embedded: int = 0
+    failed: dict[str, str] = field(default_factory=dict)
+    notes: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a run is, in files that were not known to be unchanged."""
+
+    done: int
+    total: int
+    failed: int
+
+
+def ingest(
+    library: Library,
+    paths: Sequence[Path],
+    encoder: Encoder,
+    *,
+    batch: int = 256,
+    seconds: float = 30.0,
+    on_progress: Callable[[Progress], None] | None = None,
+) -> Outcome:
+    """Index files and folders, and drop what was deleted beneath them.
+
+    Args:
+        library: The library.
+        paths: Files and folders.
+        encoder: The library's model.
+        batch: Rows after which a batch is committed.
+        seconds: Time after which a batch is committed although it is smaller.
+        on_progress: Called after each file.
+
+    Raises:
+        LibraryError: The model is not the library's, a path does not exist, or another process
+            is writing.
+    """
+    library.check(encoder.model_id, encoder.dim)
+    with library.writing():
+        found = scan(paths, library.own_paths)
+        run = _Run(library.store, encoder, _Batch(library.store, batch, seconds), found)
+        return run.to_the_end(on_progress or (lambda progress: None))
+
+
+class _Batch:
+    """Rows that wait to be committed together."""
+
+    def __init__(self, store: Store, size: int, seconds: float) -> None:
+        self._store = store
+        self._size = size
+        self._seconds = seconds
+        self._rows: list[Row] = []
+        self._since = time.monotonic()
+
+    def add(self, row: Row) -> None:
+        self._rows.append(row)
+        if len(self._rows) >= self._size or time.monotonic() - self._since > self._seconds:
+            self.commit()
+
+    def commit(self) -> None:
+        rows, self._rows = self._rows, []
+        if rows:
+            self._store.upsert(rows)
+        self._since = time.monotonic()
+
+
+@dataclass(slots=True)
+class _Work:
+    """One file on its way: what it holds, which vectors are known, which are awaited."""
+
+    source: Source
+    contents: Contents
+    known: dict[str, Row]
+    awaited: deque[Part]
+    unread: bool = False
+    stored: set[str] = field(default_factory=set)
+    failed: dict[str, str] = field(default_factory=dict)
+
+
+class _Run:
+    """One run of `ingest`."""
+
+    def __init__(self, store: Store, encoder: Encoder, batch: _Batch, found: Scan) -> None:
+        self._store = store
+        self._encoder = encoder
+        self._batch = batch
+        self._found = found
+        self._known = Known(store.records())
+        self._stale: set[str] = set()
+        self._moved_from: set[str] = set()
+        self._queue: deque[_Work] = deque()
+        self._outcome = Outcome(
+            skipped=len(found.skipped), failed=dict(found.failed), notes=dict(found.notes)
+        )
+
+    def to_the_end(self, on_progress: Callable[[Progress], None]) -> Outcome:
+        """Index, then sweep."""
+        sources = self._found.sources.values()
+        pending = [source for source in sources if not self._known.is_current(source)]
+        self._outcome.kept = len(sources) - len(pending)
+        try:
+            for done, work in enumerate(self._finished(pending), 1):
+                self._count(work)
+                on_progress(Progress(done, len(pending), len(self._outcome.failed)))
+        finally:
+            self._batch.commit()
+        self._sweep()
+        return self._outcome
+
+    def _finished(self, pending: Sequence[Source]) -> Iterator[_Work]:
+        """Files whose parts are all settled, in order."""
+        for first in range(0, len(pending), WINDOW):
+            for result in self._encoder.embed(self._items(pending[first : first + WINDOW])):
+                yield from self._ready()
+                self._settle(self._queue[0], result)
+            yield from self._ready()
+            if self._queue:
+                raise LibraryError("The model returned fewer results than it was given items.")
+
+    def _items(self, pending: Sequence[Source]) -> Iterator[Item]:
+        """Items in need of a vector; the files they come from are queued before them."""
+        for first in range(0, len(pending), AHEAD):
+            for work in self._prepare(pending[first : first + AHEAD]):
+                items = [part.item for part in work.awaited]
+                self._queue.append(work)
+                yield from items
+
+    def _prepare(self, sources: Iterable[Source]) -> list[_Work]:
+        """Take files apart and fetch the vectors that the library has for them."""
+        read = [(source, *_read(source)) for source in sources]
+        parts = [part for _, contents, _ in read for part in contents.parts]
+        rows = self._known.rows(self._store, [part.record for part in parts])
+        return [_work(source, contents, unread, rows) for source, contents, unread in read]
+
+    def _ready(self) -> Iterator[_Work]:
+        while self._queue and not self._queue[0].awaited:
+            work = self._queue.popleft()
+            for part in work.contents.parts:
+                if part.record.id in work.known:
+                    self._keep(work, Row(part.record, work.known[part.record.id].vector))
+            yield work
+
+    def _settle(self, work: _Work, result: Embedding) -> None:
+        record = work.awaited.popleft().record
+        if result.vector is None:
+            work.failed[record.id] = result.error or "the model gave no reason"
+            return
+        self._outcome.embedded += 1
+        if result.note:
+            self._outcome.notes[record.id] = result.note
+        self._keep(work, Row(record, result.vector))
+
+    def _keep(self, work: _Work, row: Row) -> None:
+        work.stored.add(row.record.id)
+        self._batch.add(row)
+
+    def _count(self, work: _Work) -> None:
+        """Enter a settled file into the outcome, and note which of its old records are stale."""
+        path, outcome = work.source.path, self._outcome
+        before = self._known.of(path)
+        outcome.failed.update(work.failed)
+        if not work.unread:
+            self._stale |= {record.id for record in before} - work.stored
+        if not work.contents.parts and not work.failed:
+            outcome.notes[path] = "holds nothing to index"
+        if not work.stored:
+            return
+        if before:
+            same = _state(before) == _state(
+                part.record for part in work.contents.parts if part.record.id in work.stored
+            )
+            outcome.kept += same
+            outcome.changed += not same
+        elif (origin := self._origin(work)) is not None:
+            self._moved_from.add(origin)
+            outcome.moved += 1
+        else:
+            outcome.added += 1
+
+    def _origin(self, work: _Work) -> str | None:
+        """The file that this one was before it was renamed, if it was."""
+        origins = {row.record.source for row in work.known.values()}
+        if len(work.known) != len(work.contents.parts) or len(origins) != 1:
+            return None
+        origin = origins.pop()
+        return origin if is_gone(origin) and origin not in self._moved_from else None
+
+    def _sweep(self) -> None:
+        """Delete what is stale: old parts of changed files, moved files, deleted files."""
+        gone = {
+            path
+            for path in self._known.sources
+            if path not in self._found.sources and self._found.covers(path) and is_gone(path)
+        }
+        self._outcome.removed = len(gone - self._moved_from)
+        for path in gone | self._moved_from:
+            self._stale |= {record.id for record in self._known.of(path)}
+        self._store.delete(self._stale)
+        self._store.tidy()
+
+
+def _read(source: Source) -> tuple[Contents, bool]:
+    """The contents of a file or the reason against it, and whether it could not be read at all."""
+    try:
+        return read_parts(source), False
+    except OSError as error:
+        return Contents([], {source.path: f"cannot be read: {error.strerror or error}"}), True
+    except DataError as error:
+        return Contents([], {source.path: str(error)}), False
+
+
+def _work(source: Source, contents: Contents, unread: bool, rows: dict[str, Row]) -> _Work:
+    names = [part.record.id for part in contents.parts]
+    known = {name: rows[name] for name in names if name in rows}
+    awaited = deque(part for part in contents.parts if part.record.id not in known)
+    return _Work(source, contents, known, awaited, unread, failed=dict(contents.failed))
+
+
+def _state(records: Iterable[Record]) -> set[tuple[str, str]]:
+    return {(record.id, record.digest) for record in records}

@@ -1,0 +1,198 @@
+"""A library on disk: a folder with `library.json` and the table of vectors."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from unite.errors import LibraryError
+from unite.library.lock import exclusive
+from unite.stores.lance import LanceStore
+from unite.stores.protocol import Store
+
+FORMAT = 1
+FACTS = "library.json"
+VECTORS = "vectors"
+LOCK = "writer.lock"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LibraryFacts:
+    """What `library.json` says.
+
+    Attributes:
+        model_id: Hash of everything that shapes a vector; see `unite.types.Encoder`.
+        model: The model's name as it was given, to open it again.
+        dim: Length of a vector.
+        mixed_gallery: Whether cosines of candidates of different modalities can be compared.
+        format: Version of the folder's layout.
+    """
+
+    model_id: str
+    model: str
+    dim: int
+    mixed_gallery: bool
+    format: int = FORMAT
+
+
+class Library:
+    """An open library.
+
+    Args:
+        path: Its folder.
+        facts: What it remembers of its model.
+        store: Its vectors.
+    """
+
+    def __init__(self, path: Path, facts: LibraryFacts, store: Store) -> None:
+        self.path = path
+        self.facts = facts
+        self.store = store
+
+    @classmethod
+    def exists(cls, path: Path) -> bool:
+        """Whether a library was made in this folder to the end."""
+        return (path / FACTS).is_file()
+
+    @staticmethod
+    def facts_of(path: Path) -> LibraryFacts:
+        """What a library remembers, without opening its vectors.
+
+        Raises:
+            LibraryError: There is no library, or its facts cannot be read.
+        """
+        return _read_facts(path)
+
+    @classmethod
+    def create(
+        cls, path: Path, *, model_id: str, model: str, dim: int, mixed_gallery: bool = False
+    ) -> Library:
+        """Make an empty library. `library.json` is written last, so that a half-made one is none.
+
+        Args:
+            path: Its folder; made when missing.
+            model_id: Id of the model.
+            model: Name under which the model can be opened.
+            dim: Length of a vector.
+            mixed_gallery: Whether the model's cosines compare across modalities.
+
+        Raises:
+            LibraryError: There is a library already, or the folder cannot be made.
+        """
+        facts = LibraryFacts(model_id=model_id, model=model, dim=dim, mixed_gallery=mixed_gallery)
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            with exclusive(path / LOCK):
+                if cls.exists(path):
+                    raise LibraryError(f"{path} is a library already.", "Open it.")
+                store = LanceStore.create(str(path / VECTORS), dim)
+                _write_atomically(path / FACTS, json.dumps(asdict(facts), indent=2) + "\n")
+        except OSError as error:
+            raise LibraryError(f"No library can be made in {path}: {error.strerror}.") from error
+        return cls(path, facts, store)
+
+    @classmethod
+    def open(cls, path: Path, *, model_id: str | None = None, dim: int | None = None) -> Library:
+        """Open a library, and check that a model fits it where one is given.
+
+        Args:
+            path: Its folder.
+            model_id: Id of the model about to be used.
+            dim: Length of that model's vectors.
+
+        Raises:
+            LibraryError: There is no library, it cannot be read, or it was made by another model.
+        """
+        facts = cls.facts_of(path)
+        if model_id is not None:
+            _check_model(path, facts, model_id, facts.dim if dim is None else dim)
+        return cls(path, facts, LanceStore.open(str(path / VECTORS)))
+
+    def check(self, model_id: str, dim: int) -> None:
+        """Refuse a model other than the library's own.
+
+        Raises:
+            LibraryError: The ids differ, or the lengths of the vectors do.
+        """
+        _check_model(self.path, self.facts, model_id, dim)
+
+    def check_filled(self) -> None:
+        """Refuse to search where there is nothing to find.
+
+        Raises:
+            LibraryError: The library is empty.
+        """
+        if not self.store.count():
+            raise LibraryError(
+                f"{self.path} is empty.", f"Fill it: unite index PATH -l {self.path}"
+            )
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Be the only writer for the length of a block.
+
+        Raises:
+            LibraryError: Another process is writing.
+        """
+        with exclusive(self.path / LOCK):
+            yield
+
+    @property
+    def own_paths(self) -> frozenset[str]:
+        """The library's own files, which a scan passes over."""
+        here = os.path.normpath(self.path.expanduser().absolute())
+        return frozenset(f"{here}{os.sep}{name}" for name in (FACTS, VECTORS, LOCK))
+
+
+def _read_facts(path: Path) -> LibraryFacts:
+    """Read and check `library.json`."""
+    file = path / FACTS
+    if not file.is_file():
+        what = "is not a library" if path.exists() else "does not exist"
+        raise LibraryError(f"{path} {what}.", f"Make one: unite index PATH -l {path}")
+    try:
+        row: Any = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise LibraryError(
+            f"{file} cannot be read: {error}.", "Index into a new library."
+        ) from error
+    if not isinstance(row, dict) or row.get("format") != FORMAT:
+        found = row.get("format") if isinstance(row, dict) else None
+        raise LibraryError(
+            f"{file} has format {found!r}, this version of unite reads {FORMAT}.",
+            "Use the version that wrote it, or index into a new library.",
+        )
+    types = {"model_id": str, "model": str, "dim": int, "mixed_gallery": bool, "format": int}
+    wrong = [field.name for field in fields(LibraryFacts) if not _is(row, field.name, types)]
+    if wrong:
+        raise LibraryError(f"{file} lacks a sound {wrong[0]!r}.", "Index into a new library.")
+    return LibraryFacts(**{field.name: row[field.name] for field in fields(LibraryFacts)})
+
+
+def _is(row: dict[str, Any], name: str, types: dict[str, type]) -> bool:
+    return isinstance(row.get(name), types[name])
+
+
+def _check_model(path: Path, facts: LibraryFacts, model_id: str, dim: int) -> None:
+    if (model_id, dim) == (facts.model_id, facts.dim):
+        return
+    raise LibraryError(
+        f"{path} was made with model {facts.model!r} (id {facts.model_id}, {facts.dim} numbers a"
+        f" vector), not with the one given (id {model_id}, {dim} numbers).",
+        f"Use -m {facts.model}, or index into a new library.",
+    )
+
+
+def _write_atomically(path: Path, text: str) -> None:
+    """Write a file so that it is there whole or not at all."""
+    draft = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    with draft.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)

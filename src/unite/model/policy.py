@@ -1,0 +1,109 @@
+"""All that shapes a vector besides the weights, kept with every model as `unite.json`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from unite.errors import CheckpointError, did_you_mean
+from unite.media.pixels import PixelPolicy
+from unite.media.video import FramePolicy
+
+POLICY_FILE = "unite.json"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Policy:
+    """How items become tokens and tokens one vector.
+
+    Attributes:
+        pixels: Both resize steps and the normalisation.
+        frames: Which frames of a clip are seen.
+        max_tokens: The longest input the model takes.
+        prompt: The name of the prompt; `one-word` is the paper's.
+        positions: `1d`: plain 0..L-1, as the released weights were trained.
+        pooling: `last`: the hidden state of the last token.
+        mixed_gallery: Whether scores of candidates of different modalities are on one scale;
+            False for a model trained with the mask of MAMCL, which never compares them.
+        small_world: Whether the model knows nothing but the small world.
+    """
+
+    pixels: PixelPolicy
+    frames: FramePolicy
+    max_tokens: int = 32768
+    prompt: str = "one-word"
+    positions: str = "1d"
+    pooling: str = "last"
+    mixed_gallery: bool = False
+    small_world: bool = False
+
+    def __post_init__(self) -> None:
+        for name, known in (("prompt", "one-word"), ("positions", "1d"), ("pooling", "last")):
+            if getattr(self, name) != known:
+                raise CheckpointError(
+                    f"The model's {name} is {getattr(self, name)!r}; this version knows {known!r}.",
+                    "Update the package.",
+                )
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON object that `from_json` reads back."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, row: Mapping[str, Any]) -> Policy:
+        """Read what `to_json` wrote.
+
+        Raises:
+            CheckpointError: An unknown key, or a value that does not fit.
+        """
+        known = {field.name for field in fields(cls)}
+        unknown = [key for key in row if key not in known]
+        if unknown:
+            raise CheckpointError(
+                f"Unknown key {unknown[0]!r} in {POLICY_FILE}.", did_you_mean(unknown[0], known)
+            )
+        try:
+            pixels = PixelPolicy(**_tuples(row["pixels"]))
+            return cls(**{**row, "pixels": pixels, "frames": FramePolicy(**row["frames"])})
+        except (KeyError, TypeError) as error:
+            raise CheckpointError(
+                f"{POLICY_FILE} does not hold a whole policy: {error}."
+            ) from error
+
+    def with_frames(
+        self,
+        nframes: int | None = None,
+        fps: float | None = None,
+        max_frames: int | None = None,
+    ) -> Policy:
+        """The same policy with another choice of frames; None keeps what stands."""
+        changes = {"nframes": nframes, "fps": fps, "max_frames": max_frames}
+        given = {name: value for name, value in changes.items() if value is not None}
+        return replace(self, frames=replace(self.frames, **given))
+
+
+def read_policy(directory: Path, max_tokens: int) -> Policy:
+    """Read a model directory's policy; a released checkpoint without one has the published.
+
+    Args:
+        directory: The model directory.
+        max_tokens: The backbone's own limit.
+
+    Raises:
+        CheckpointError: The file does not hold a policy.
+    """
+    path = directory / POLICY_FILE
+    if not path.exists():
+        return Policy(pixels=PixelPolicy(), frames=FramePolicy(), max_tokens=max_tokens)
+    try:
+        row = json.loads(path.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise CheckpointError(f"{path} is not valid JSON: {error}.") from error
+    return Policy.from_json(row)
+
+
+def _tuples(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in row.items()}

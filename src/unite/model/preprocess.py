@@ -1,0 +1,176 @@
+"""Items become tensors: the prompt's tokens, and the patches of their media.
+
+Shapes: L tokens of one item, B items, P patches, K values a patch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from unite.errors import TooLongError
+from unite.media.image import open_image
+from unite.media.pixels import normalise, patchify, resize_frames, resize_image
+from unite.media.source import Limits
+from unite.media.video import read_clip
+from unite.model.policy import Policy
+from unite.model.tokenizer import END, IMAGE_PAD, VIDEO_PAD
+from unite.prompts import render
+from unite.types import Clip, Item, Modality
+
+if TYPE_CHECKING:
+    import torch
+    from PIL.Image import Image
+    from tokenizers import Tokenizer
+
+Grid = tuple[int, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Pixels:
+    """The patches of one medium, as 8-bit values, and what a reader should know of them."""
+
+    patches_PK: npt.NDArray[np.uint8]
+    grid: Grid
+    note: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """One item as the model takes it.
+
+    Attributes:
+        input_ids_L: Token ids, visual ones repeated for each merged patch.
+        pixels: The item's media in order of appearance in the prompt.
+    """
+
+    input_ids_L: npt.NDArray[np.int64]
+    pixels: tuple[Pixels, ...]
+
+    @property
+    def note(self) -> str | None:
+        """What happened to the media on the way, or None."""
+        return "; ".join(medium.note for medium in self.pixels if medium.note) or None
+
+
+class Preprocessor:
+    """Turns items into features and features into batches.
+
+    Args:
+        tokenizer: The model's.
+        policy: Pixels, frames and length limit.
+        limits: What media are opened at all.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, policy: Policy, limits: Limits | None = None) -> None:
+        self.tokenizer = tokenizer
+        self.policy = policy
+        self.limits = limits or Limits()
+        self._pads = {
+            Modality.IMAGE: tokenizer.token_to_id(IMAGE_PAD),
+            Modality.VIDEO: tokenizer.token_to_id(VIDEO_PAD),
+        }
+        self._end = tokenizer.token_to_id(END)
+
+    def __call__(
+        self, item: Item, see: Callable[[str | Image | Clip], Pixels] | None = None
+    ) -> Features:
+        """Read, resize and cut the item's media and write its tokens.
+
+        Args:
+            item: What to embed.
+            see: Gives the pixels of a reference; `self.see` unless a cache stands before it.
+
+        Raises:
+            ItemError: A medium cannot be read, the text does not fit the media, or the
+                whole is longer than the model takes.
+        """
+        see = see or self.see
+        prompt = render(item)
+        images, videos = iter(item.images), iter(item.videos)
+        pixels = tuple(
+            see(next(images) if slot is Modality.IMAGE else next(videos)) for slot in prompt.slots
+        )
+        ids_L = np.array(
+            self.tokenizer.encode(prompt.text, add_special_tokens=False).ids, dtype=np.int64
+        )
+        return Features(self._expand(ids_L, pixels), pixels)
+
+    def see(self, reference: str | Image | Clip) -> Pixels:
+        """`see` under this model's policy."""
+        return see(reference, self.policy, self.limits)
+
+    def _expand(
+        self, ids_L: npt.NDArray[np.int64], pixels: Sequence[Pixels]
+    ) -> npt.NDArray[np.int64]:
+        """Repeat each pad token for every visual token of its medium; check the length."""
+        merged = self.policy.pixels.merge_size**2
+        repeats_L = np.ones(len(ids_L), dtype=np.int64)
+        slots = np.flatnonzero(np.isin(ids_L, list(self._pads.values())))
+        repeats_L[slots] = [int(np.prod(medium.grid)) // merged for medium in pixels]
+        ids_L = np.repeat(ids_L, repeats_L)
+        if len(ids_L) > self.policy.max_tokens:
+            raise TooLongError(
+                f"The item needs {len(ids_L)} tokens; the model takes {self.policy.max_tokens}.",
+                "Shorten the text, or take fewer frames or smaller pictures.",
+            )
+        return ids_L
+
+    def collate(self, features: Sequence[Features]) -> dict[str, Any]:
+        """Stack items into the encoder's arguments, padded on the right.
+
+        Returns:
+            `input_ids_BL`, `length_B`, `patches_PK` (normalised float32, or None) and `grids`.
+        """
+        import torch
+
+        lengths = [len(item.input_ids_L) for item in features]
+        input_ids_BL = np.full((len(features), max(lengths)), self._end, dtype=np.int64)
+        for row, item in zip(input_ids_BL, features, strict=True):
+            row[: len(item.input_ids_L)] = item.input_ids_L
+        pixels = [medium for item in features for medium in item.pixels]
+        return {
+            "input_ids_BL": torch.from_numpy(input_ids_BL),
+            "length_B": torch.tensor(lengths),
+            "patches_PK": self._normalised(pixels) if pixels else None,
+            "grids": [medium.grid for medium in pixels],
+        }
+
+    def _normalised(self, pixels: Sequence[Pixels]) -> torch.Tensor:
+        import torch
+
+        patches_PK = np.concatenate([medium.patches_PK for medium in pixels])
+        return torch.from_numpy(normalise(patches_PK, self.policy.pixels))
+
+
+def see(reference: str | Image | Clip, policy: Policy, limits: Limits | None = None) -> Pixels:
+    """The patches of a picture (a path, or an image in memory) or of a clip.
+
+    Args:
+        reference: The medium.
+        policy: Which frames, what size.
+        limits: What is opened at all.
+
+    Raises:
+        MediaError: It cannot be opened or decoded.
+    """
+    limits = limits or Limits()
+    if isinstance(reference, Clip):
+        clip = read_clip(reference, policy.frames, limits)
+        frames_THWC, note = resize_frames(clip.frames_THWC, policy.pixels), clip.note
+    else:
+        picture = open_image(reference, limits)
+        frames_THWC, note = resize_image(picture.image, policy.pixels)[None], picture.note
+    patches_PK, grid = patchify(frames_THWC, policy.pixels)
+    return Pixels(patches_PK, grid, note)
+
+
+def media_of(items: Iterable[Item]) -> Iterator[str | Clip]:
+    """Every file that some items refer to."""
+    for item in items:
+        yield from (image for image in item.images if isinstance(image, str))
+        yield from item.videos

@@ -1,0 +1,168 @@
+"""The model as a SentenceTransformer: our input module, stock pooling and normalisation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from PIL.Image import Image
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.base.modules import InputModule, Normalize
+from sentence_transformers.sentence_transformer.modules import Pooling
+from torch import Tensor
+
+from unite.data.records import parse_item
+from unite.errors import ItemError
+from unite.model.checkpoint import Model, load_model
+from unite.model.preprocess import Preprocessor
+from unite.types import Item
+
+
+class UniteTransformer(InputModule):  # type: ignore[misc]
+    """Items in, one hidden state each out.
+
+    The network pools by itself (its last layer runs for the pooled token only), so the
+    sequence handed to the pooling module has length one.
+
+    Args:
+        model: Encoder, tokenizer and policy.
+    """
+
+    save_in_root = True
+
+    def __init__(self, model: Model) -> None:
+        super().__init__()
+        self.bundle = model
+        self.encoder = model.encoder
+        self.preprocessor = Preprocessor(model.tokenizer, model.policy)
+        self.tokenizer = model.tokenizer
+
+    @property
+    def modalities(self) -> list[Any]:
+        """What `encode` takes; "message" lets lists of mixed items through."""
+        return ["text", "image", "video", "message"]
+
+    @property
+    def max_seq_length(self) -> int:
+        """The longest input in tokens."""
+        return self.bundle.policy.max_tokens
+
+    def get_embedding_dimension(self) -> int:
+        """Length of a vector."""
+        return self.bundle.dim
+
+    def preprocess(
+        self,
+        inputs: Sequence[Any],
+        prompt: str | None = None,
+        **_: Any,
+    ) -> dict[str, Any]:
+        """Turn strings, pictures, item objects or `Item`s into one batch of features.
+
+        Args:
+            inputs: Any mix; a plain string is always text, even if it names a file.
+            prompt: Goes before each item as its instruction.
+
+        Raises:
+            ItemError: One of them cannot be embedded.
+        """
+        items = [as_item(given, instruction=prompt or None) for given in inputs]
+        return self.preprocessor.collate([self.preprocessor(item) for item in items])
+
+    def forward(self, features: dict[str, Any], **_: Any) -> dict[str, Any]:
+        """Add `token_embeddings` (B, 1, D) and their mask to the features."""
+        hidden_BD: Tensor = self.encoder(
+            features["input_ids_BL"],
+            features["length_B"],
+            features["patches_PK"],
+            features["grids"],
+        )
+        features["token_embeddings"] = hidden_BD[:, None].float()
+        features["attention_mask"] = torch.ones(len(hidden_BD), 1, device=hidden_BD.device)
+        return features
+
+    def save(self, output_path: str, *_: Any, **__: Any) -> None:
+        """Write the model's own files into a directory that sentence-transformers fills."""
+        from unite.model.checkpoint import write_model_files
+
+        write_model_files(self.bundle, Path(output_path))
+
+    @classmethod
+    def load(cls, model_name_or_path: str, **_: Any) -> Self:
+        """Load from a model directory or hub id, whole or not at all."""
+        return cls(load_model(model_name_or_path))
+
+
+def load(name: str, *, dtype: str | None = None) -> SentenceTransformer:
+    """Open a model.
+
+    Args:
+        name: A directory, `mini`, an alias such as `base-2b`, or a hub id.
+        dtype: `float32` or `bfloat16`; by default what the machine computes faster.
+
+    Returns:
+        A `SentenceTransformer` whose `encode` takes strings, PIL images, item objects such
+        as `{"text": …, "image": path}`, `Item`s, and lists that mix them.
+
+    Raises:
+        CheckpointError: There is no such model, or it is not whole.
+    """
+    return wrap(load_model(name, dtype=dtype))
+
+
+def wrap(model: Model) -> SentenceTransformer:
+    """Make a SentenceTransformer of a loaded model."""
+    pooling = Pooling(model.dim, pooling_mode="lasttoken")
+    return SentenceTransformer(
+        modules=[UniteTransformer(model), pooling, Normalize()], device=_device(), prompts={}
+    )
+
+
+def as_item(given: Any, *, instruction: str | None = None) -> Item:
+    """Read what a caller of `encode` may hand over.
+
+    Raises:
+        ItemError: It is neither a string, a picture, an object nor an `Item`.
+    """
+    if isinstance(given, Item):
+        return given
+    if isinstance(given, str):
+        return Item(text=given, instruction=instruction)
+    if isinstance(given, Image):
+        return Item(images=(given,), instruction=instruction)
+    if isinstance(given, Mapping):
+        pictures = _pictures(given.get("image"))
+        row = {key: value for key, value in given.items() if not (pictures and key == "image")}
+        if instruction is not None:
+            row.setdefault("instruction", instruction)
+        return _with_pictures(row, pictures, list(given))
+    raise ItemError(
+        f"Cannot embed a {type(given).__name__}.",
+        "Give a string, a PIL image, an object with text, image or video, or an Item.",
+    )
+
+
+def _pictures(value: Any) -> tuple[Image, ...]:
+    values: Iterable[Any] = value if isinstance(value, list) else [value]
+    return tuple(picture for picture in values if isinstance(picture, Image))
+
+
+def _with_pictures(row: Mapping[str, Any], pictures: tuple[Image, ...], keys: list[str]) -> Item:
+    """Parse an object whose pictures are in memory, keeping the order of its keys."""
+    if not pictures:
+        return parse_item(row)
+    named = parse_item({key: row.get(key, "in memory") for key in keys} | dict(row))
+    return Item(
+        text=named.text,
+        images=pictures,
+        videos=named.videos,
+        instruction=named.instruction,
+        order=named.order,
+        id=named.id,
+    )
+
+
+def _device() -> str:
+    return "cuda" if torch.cuda.is_available() else "cpu"

@@ -1,0 +1,406 @@
+"""Contact sheets: queries and what they found, as one HTML page or one PNG.
+
+A page stands alone: thumbnails are data URIs, nothing is fetched, every text is escaped. The
+caller brings the function that opens media, so that sheets need no decoder.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from unite.errors import UniteError
+from unite.types import Clip, Item
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+    from PIL.ImageDraw import ImageDraw
+    from PIL.ImageFont import FreeTypeFont, ImageFont
+
+    Font = FreeTypeFont | ImageFont
+
+Thumbnails = Callable[[str | Clip], Sequence["Image"]]
+"""Opens an image by its path, or a clip as a few frames."""
+
+SIDE = 320
+"""Longest side of a thumbnail in an HTML page, in pixels."""
+
+PICTURES = 4
+"""Most pictures of one item."""
+
+
+@dataclass(frozen=True, slots=True)
+class SheetHit:
+    """One hit to show; `expected` marks what should have been found."""
+
+    path: str
+    modality: str
+    score: float
+    text: str = ""
+    start: float | None = None
+    end: float | None = None
+    expected: bool = False
+
+    @property
+    def name(self) -> str:
+        """The file's name without its folder."""
+        return Path(self.path).name
+
+    @property
+    def folder(self) -> str:
+        """The folder it lies in."""
+        return str(Path(self.path).parent)
+
+    @property
+    def times(self) -> str:
+        """The part of a clip, such as ``0:12.0–0:18.5``; empty for a whole one."""
+        if self.start is None and self.end is None:
+            return ""
+        return f"{_clock(self.start or 0.0)}–{'end' if self.end is None else _clock(self.end)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """One query with its hits, best first; `caption` says how they are ranked."""
+
+    title: str
+    query: Item
+    hits: Sequence[SheetHit]
+    caption: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Tile:
+    """What both writers draw: pictures, or the reason why there are none."""
+
+    pictures: list[Image]
+    broken: str = ""
+
+
+_Card = tuple[int, SheetHit, _Tile]
+"""Rank, hit and pictures."""
+
+
+def write_html(
+    path: Path, sections: Sequence[Section], thumbnails: Thumbnails, *, title: str = "UNITE"
+) -> None:
+    """Write a page that needs nothing but itself; light or dark as the reader's system is.
+
+    Args:
+        path: The file to write.
+        sections: Queries with their hits.
+        thumbnails: Opens media; what it cannot open is shown as a labelled placeholder.
+        title: The page's title.
+    """
+    from jinja2 import Environment
+
+    environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    environment.filters["uri"] = _data_uri
+    page = environment.from_string(_PAGE).render(
+        title=title,
+        style=_STYLE,
+        sections=[
+            (section, _query_tile(section.query, thumbnails), _cards(section, thumbnails))
+            for section in sections
+        ],
+    )
+    _replace(path, page.encode())
+
+
+def write_png(path: Path, sections: Sequence[Section], thumbnails: Thumbnails) -> None:
+    """Draw the same as one picture, for reports and reviews.
+
+    Args:
+        path: The file to write.
+        sections: Queries with their hits.
+        thumbnails: Opens media.
+    """
+    import PIL.Image
+
+    strips = [_draw_section(section, thumbnails) for section in sections]
+    height = sum(strip.height for strip in strips) + 2 * MARGIN
+    sheet = PIL.Image.new("RGB", (WIDTH, height), BACK)
+    top = MARGIN
+    for strip in strips:
+        sheet.paste(strip, (0, top))
+        top += strip.height
+    buffer = io.BytesIO()
+    sheet.save(buffer, "PNG", optimize=True)
+    _replace(path, buffer.getvalue())
+
+
+def _cards(section: Section, thumbnails: Thumbnails) -> list[_Card]:
+    return [(rank, hit, _tile(_refs(hit), thumbnails)) for rank, hit in enumerate(section.hits, 1)]
+
+
+def _refs(hit: SheetHit) -> list[str | Image | Clip]:
+    """What to show of a hit; where it has pictures and clips, its path is that of a picture."""
+    if "image" in hit.modality:
+        return [hit.path]
+    return [Clip(hit.path, hit.start, hit.end)] if "video" in hit.modality else []
+
+
+def _query_tile(query: Item, thumbnails: Thumbnails) -> _Tile:
+    return _tile([*query.images, *query.videos], thumbnails)
+
+
+def _tile(refs: Sequence[str | Image | Clip], thumbnails: Thumbnails) -> _Tile:
+    """Small RGB pictures of what is referred to."""
+    pictures: list[Image] = []
+    for ref in refs:
+        try:
+            found = thumbnails(ref) if isinstance(ref, str | Clip) else [ref]
+            pictures.extend(_small(picture) for picture in found)
+        except (UniteError, OSError) as error:
+            return _Tile([], str(error) or type(error).__name__)
+    return _Tile(pictures[:PICTURES])
+
+
+def _small(picture: Image) -> Image:
+    """A copy in RGB on white, no side longer than `SIDE`."""
+    import PIL.Image
+
+    small = picture.convert("RGBA")
+    small.thumbnail((SIDE, SIDE))
+    flat = PIL.Image.new("RGBA", small.size, "white")
+    return PIL.Image.alpha_composite(flat, small).convert("RGB")
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(seconds, 60)
+    return f"{int(minutes)}:{rest:04.1f}"
+
+
+def _data_uri(picture: Image) -> str:
+    buffer = io.BytesIO()
+    picture.save(buffer, "JPEG", quality=82)
+    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def _replace(path: Path, data: bytes) -> None:
+    """Write a file so that it is there whole or not at all."""
+    draft = path.with_name(path.name + ".tmp")
+    draft.write_bytes(data)
+    draft.replace(path)
+
+
+WIDTH, MARGIN, GAP = 1240, 24, 16
+COLUMNS = 4
+CARD = (220, 232)
+PICTURE = (220, 150)
+QUERY = 232
+BACK, INK, DIM, LINE, PAPER, GOOD, BAD = (
+    "#f6f7f9", "#16191d", "#69717c", "#dde1e6", "#ffffff", "#1a8f4b", "#b3402e",
+)  # fmt: skip
+
+
+def _draw_section(section: Section, thumbnails: Thumbnails) -> Image:
+    import PIL.Image
+    import PIL.ImageDraw
+
+    cards = _cards(section, thumbnails)
+    rows = max(1, -(-len(cards) // COLUMNS))
+    head = 34 + 20 * bool(section.caption)
+    strip = PIL.Image.new("RGB", (WIDTH, head + rows * (CARD[1] + GAP) + GAP), BACK)
+    draw = PIL.ImageDraw.Draw(strip)
+    _line(draw, (MARGIN, 0), section.title, 20, INK, WIDTH - 2 * MARGIN)
+    if section.caption:
+        _line(draw, (MARGIN, 28), section.caption, 13, DIM, WIDTH - 2 * MARGIN)
+    _draw_query(strip, (MARGIN, head), section.query, _query_tile(section.query, thumbnails))
+    left = MARGIN + QUERY + 2 * GAP
+    if not cards:
+        _line(draw, (left, head + 8), "nothing found", 13, DIM, CARD[0])
+    for place, card in enumerate(cards):
+        row, column = divmod(place, COLUMNS)
+        corner = (left + column * (CARD[0] + GAP), head + row * (CARD[1] + GAP))
+        _draw_card(strip, corner, card)
+    return strip
+
+
+def _draw_query(strip: Image, corner: tuple[int, int], query: Item, tile: _Tile) -> None:
+    import PIL.ImageDraw
+
+    draw = PIL.ImageDraw.Draw(strip)
+    x, y = corner
+    draw.rounded_rectangle((x, y, x + QUERY, y + CARD[1]), 8, fill="#e9edf5", outline=LINE)
+    _line(draw, (x + 10, y + 8), f"QUERY · {query.modality.label}", 11, DIM, QUERY - 20)
+    top = y + 28
+    if tile.pictures or tile.broken:
+        _draw_tile(strip, (x + 8, top, QUERY - 16, 120), tile)
+        top += 126
+    _paragraph(draw, (x + 10, top, QUERY - 20, y + CARD[1] - 8 - top), query.text or "", 14)
+
+
+def _draw_card(strip: Image, corner: tuple[int, int], card: _Card) -> None:
+    import PIL.ImageDraw
+
+    draw = PIL.ImageDraw.Draw(strip)
+    rank, hit, tile = card
+    x, y = corner
+    border, width = (GOOD, 4) if hit.expected else (LINE, 1)
+    box = (x, y, x + CARD[0], y + CARD[1])
+    draw.rounded_rectangle(box, 8, fill=PAPER, outline=border, width=width)
+    if tile.pictures or tile.broken:
+        _draw_tile(strip, (x + 6, y + 6, PICTURE[0] - 12, PICTURE[1] - 6), tile)
+    else:
+        _paragraph(draw, (x + 12, y + 12, PICTURE[0] - 24, PICTURE[1] - 16), hit.text, 13)
+    below, room = y + PICTURE[1] + 6, CARD[0] - 24
+    label = f"{hit.modality} {hit.times.replace('–', ' to ')}".strip()  # the font has no dash
+    label += " · expected" * hit.expected
+    _line(draw, (x + 12, below), f"{rank} · {hit.score:.3f}", 16, INK, room)
+    _line(draw, (x + 12, below + 24), label, 12, GOOD if hit.expected else DIM, room)
+    _line(draw, (x + 12, below + 44), hit.name, 13, INK, room)
+
+
+def _draw_tile(strip: Image, box: tuple[int, int, int, int], tile: _Tile) -> None:
+    """Fit pictures side by side into a box (left, top, width, height)."""
+    import PIL.ImageDraw
+    import PIL.ImageOps
+
+    x, y, width, height = box
+    if tile.broken:
+        draw = PIL.ImageDraw.Draw(strip)
+        draw.rectangle((x, y, x + width - 1, y + height - 1), fill="#fbefec", outline=BAD)
+        _paragraph(draw, (x + 8, y + 8, width - 16, height - 16), tile.broken, 12, BAD)
+        return
+    columns = 1 if len(tile.pictures) == 1 else 2
+    rows = -(-len(tile.pictures) // columns)
+    cell = (width // columns - (columns - 1), height // rows - (rows - 1))
+    for place, picture in enumerate(tile.pictures):
+        row, column = divmod(place, columns)
+        fitted = PIL.ImageOps.pad(picture, cell, color="#eceff3")
+        strip.paste(fitted, (x + column * (cell[0] + 2), y + row * (cell[1] + 2)))
+
+
+def _line(
+    draw: ImageDraw, at: tuple[int, int], text: str, size: int, color: str, width: int
+) -> None:
+    """One line, shortened in the middle where it is too long."""
+    font = _font(size)
+    shown = text = " ".join(text.split())
+    keep = len(text)
+    while draw.textlength(shown, font=font) > width and keep > 2:
+        keep -= 1
+        shown = text[: keep - keep // 2] + "…" + text[len(text) - keep // 2 :]
+    draw.text(at, shown, fill=color, font=font)
+
+
+def _paragraph(
+    draw: ImageDraw, box: tuple[int, int, int, int], text: str, size: int, color: str = INK
+) -> None:
+    """Words broken into as many lines as the box holds."""
+    x, y, width, height = box
+    font = _font(size)
+    lines = [""]
+    for word in text.split():
+        longer = f"{lines[-1]} {word}".strip()
+        if lines[-1] and draw.textlength(longer, font=font) > width:
+            lines.append(word)
+        else:
+            lines[-1] = longer
+    room = max(1, height // (size + 4))
+    for number, line in enumerate(lines[:room]):
+        tail = " …" if number == room - 1 and len(lines) > room else ""
+        _line(draw, (x, y + number * (size + 4)), line + tail, size, color, width)
+
+
+def _font(size: int) -> Font:
+    import PIL.ImageFont
+
+    return PIL.ImageFont.load_default(size)
+
+
+_STYLE = """
+:root { color-scheme: light dark; --back: #f6f7f9; --paper: #fff; --ink: #16191d; --dim: #69717c;
+  --line: #dde1e6; --query: #e9edf5; --good: #1a8f4b; --bad: #b3402e; --well: #eceff3; }
+@media (prefers-color-scheme: dark) { :root { --back: #14171b; --paper: #1d2127; --ink: #e8eaed;
+  --dim: #969fab; --line: #323841; --query: #232b3a; --good: #46c37b; --bad: #f08a78;
+  --well: #282d35; } }
+* { box-sizing: border-box; }
+body { margin: 0 auto; max-width: 1400px; padding: 28px; background: var(--back);
+  color: var(--ink); font: 14px/1.45 system-ui, sans-serif; }
+h1 { font-size: 22px; margin: 0 0 20px; } h2 { font-size: 17px; margin: 0; }
+section { margin: 0 0 36px; } .caption { color: var(--dim); margin: 2px 0 0; }
+.row { display: grid; grid-template-columns: 240px 1fr; gap: 24px; margin-top: 12px; }
+.hits { display: grid; grid-template-columns: repeat(auto-fill, minmax(210px, 1fr)); gap: 14px;
+  list-style: none; margin: 0; padding: 0; align-items: start; }
+.card { background: var(--paper); border: 1px solid var(--line); border-radius: 10px;
+  overflow: hidden; }
+.query { background: var(--query); align-self: start; }
+.expected { border-color: var(--good); box-shadow: 0 0 0 2px var(--good); }
+.well { background: var(--well); height: 160px; display: grid; gap: 2px; overflow: hidden; }
+.well.two { grid-template-columns: 1fr 1fr; }
+.well img { width: 100%; height: 100%; object-fit: contain; min-height: 0; display: block; }
+.well.text, .well.broken { padding: 12px; display: block; overflow-y: auto; white-space: pre-line;
+  overflow-wrap: anywhere; }
+.well.text { background: none; border-bottom: 1px solid var(--line); }
+.well.broken { color: var(--bad); outline: 1px dashed var(--bad); outline-offset: -6px; }
+.facts { padding: 9px 12px 11px; } .facts p { margin: 0; overflow-wrap: anywhere; }
+.top { display: flex; gap: 8px; align-items: baseline; }
+.rank { color: var(--dim); } .score { font-weight: 600; font-variant-numeric: tabular-nums; }
+.badge { margin-left: auto; font-size: 12px; color: var(--dim); }
+.mark { color: var(--good); font-weight: 600; font-size: 12px; }
+.dim { color: var(--dim); font-size: 12px; } .words { margin-top: 6px !important; }
+@media (max-width: 720px) { .row { grid-template-columns: 1fr; } body { padding: 16px; } }
+"""
+
+_PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy"
+  content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
+<title>{{ title }}</title>
+<style>{{ style|safe }}</style>
+</head>
+<body>
+{% macro well(tile, text, alt) %}
+{% if tile.broken %}
+<div class="well broken">cannot be shown: {{ tile.broken }}</div>
+{% elif tile.pictures %}
+<div class="well{{ ' two' if tile.pictures|length > 1 }}">
+{% for picture in tile.pictures %}<img src="{{ picture|uri }}" alt="{{ alt }}">{% endfor %}
+</div>
+{% elif text %}
+<div class="well text">{{ text }}</div>
+{% endif %}
+{% endmacro %}
+<h1>{{ title }}</h1>
+{% for section, query, cards in sections %}
+<section>
+<h2>{{ section.title }}</h2>
+{% if section.caption %}<p class="caption">{{ section.caption }}</p>{% endif %}
+<div class="row">
+<div class="card query">
+{{ well(query, "", "query") }}
+<div class="facts"><p class="dim">query · {{ section.query.modality.label }}</p>
+{% if section.query.text %}<p>{{ section.query.text }}</p>{% endif %}</div>
+</div>
+<ol class="hits">
+{% for rank, hit, tile in cards %}
+<li class="card{{ ' expected' if hit.expected }}">
+{{ well(tile, hit.text, hit.name) }}
+<div class="facts">
+<div class="top"><span class="rank">{{ rank }}</span>
+<span class="score">{{ "%.3f"|format(hit.score) }}</span>
+<span class="badge">{{ hit.modality }} {{ hit.times }}</span></div>
+<p>{{ hit.name }}</p><p class="dim">{{ hit.folder }}</p>
+{% if tile.pictures and hit.text %}<p class="words">{{ hit.text }}</p>{% endif %}
+{% if hit.expected %}<p class="mark">✓ expected</p>{% endif %}
+</div>
+</li>
+{% else %}
+<li class="dim">nothing found</li>
+{% endfor %}
+</ol>
+</div>
+</section>
+{% endfor %}
+</body>
+</html>
+"""

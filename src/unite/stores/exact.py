@@ -1,0 +1,84 @@
+"""A store in memory: for tests, for small galleries, and as the reference of the others."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from unite.stores.protocol import (
+    EVERYTHING,
+    Filter,
+    Found,
+    Record,
+    Row,
+    Stats,
+    check_query,
+    stack,
+)
+from unite.stores.topk import top_k
+from unite.types import Vector
+
+
+class ExactStore:
+    """Rows in a dictionary, searched by one matrix product.
+
+    Args:
+        dim: Length of a vector.
+    """
+
+    def __init__(self, dim: int) -> None:
+        self._dim = dim
+        self._rows: dict[str, Row] = {}
+
+    @property
+    def dim(self) -> int:
+        """Length of a vector."""
+        return self._dim
+
+    def upsert(self, rows: Sequence[Row]) -> None:
+        """Insert rows, or replace those of the same id."""
+        matrix_ND = stack(rows, self._dim)
+        new = {
+            row.record.id: Row(row.record, vector)
+            for row, vector in zip(rows, matrix_ND, strict=True)
+        }
+        self._rows.update(new)
+
+    def delete(self, ids: Iterable[str]) -> None:
+        """Remove records; ids that do not exist are no error."""
+        for name in ids:
+            self._rows.pop(name, None)
+
+    def get(self, ids: Sequence[str]) -> list[Row]:
+        """Rows in the order of the ids; ids that do not exist are left out."""
+        return [self._rows[name] for name in ids if name in self._rows]
+
+    def records(self, sources: Iterable[str] | None = None) -> list[Record]:
+        """Records without vectors, sorted by id."""
+        wanted = None if sources is None else set(sources)
+        found = (row.record for row in self._rows.values())
+        kept = [record for record in found if wanted is None or record.source in wanted]
+        return sorted(kept, key=lambda record: record.id)
+
+    def search(self, vector: Vector, k: int, where: Filter = EVERYTHING) -> list[Found]:
+        """The k nearest by cosine among those admitted, ties in the order of ids."""
+        query_1D = check_query(vector, self._dim)
+        rows = [row for row in self._rows.values() if where.admits(row.record)]
+        ids = [row.record.id for row in rows]
+        found, scores = top_k(query_1D, stack(rows, self._dim), k, ids)
+        return [
+            Found(rows[index].record, float(score))
+            for index, score in zip(found[0], scores[0], strict=True)
+        ]
+
+    def count(self, where: Filter = EVERYTHING) -> int:
+        """Number of records admitted."""
+        return sum(where.admits(row.record) for row in self._rows.values())
+
+    def stats(self) -> Stats:
+        """How much the store holds."""
+        labels = Counter(row.record.modality for row in self._rows.values())
+        return Stats(len(self._rows), dict(sorted(labels.items())))
+
+    def tidy(self) -> None:
+        """Nothing to do in memory."""

@@ -1,0 +1,64 @@
+"""Row numbers become the joint batch that the loss takes.
+
+Shapes: R rows: queries, candidates and hard negatives together.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from unite.loss.module import CANDIDATE, NEGATIVE, QUERY
+from unite.model.preprocess import Pixels, Preprocessor
+from unite.types import Clip, Item, Pair
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+
+@dataclass
+class PairCollator:
+    """Reads the pairs of a batch and prepares all their sides as one column of features.
+
+    Attributes:
+        pairs: All training pairs; a dataset row is a number into them.
+        preprocessor: Turns items into tensors.
+        see: Gives the pixels of a medium, from a cache or the file.
+        hard_negatives: Whether the pairs' hard negatives are used.
+    """
+
+    pairs: Sequence[Pair]
+    preprocessor: Preprocessor
+    see: Callable[[str | Image | Clip], Pixels]
+    hard_negatives: bool = True
+    valid_label_columns: list[str] = field(default_factory=list)
+
+    def __call__(self, rows: Sequence[Mapping[str, int]]) -> dict[str, Any]:
+        """Return the encoder's inputs with `side`, `modality` and `content_id` (R,)."""
+        pairs = [self.pairs[row["row"]] for row in rows]
+        sides = [side for pair in pairs for side in self._sides(pair)]
+        features = [self.preprocessor(item, self.see) for item, *_ in sides]
+        batch = self.preprocessor.collate(features)
+        for number, name in enumerate(("side", "modality", "content_id"), 1):
+            batch[name] = torch.tensor([side[number] for side in sides])
+        batch["has_negatives"] = self.hard_negatives
+        return batch
+
+    def _sides(self, pair: Pair) -> Iterator[tuple[Item, int, int, int]]:
+        """Each item of a pair with its side, modality code and content id."""
+        target = int(pair.target_modality)
+        yield pair.query, QUERY, int(pair.query.modality), _code(pair, pair.query_id)
+        yield pair.candidate, CANDIDATE, target, _code(pair, pair.candidate_id)
+        if self.hard_negatives:
+            for item, name in zip(pair.negatives, pair.negative_ids, strict=True):
+                yield item, NEGATIVE, int(item.modality), _code(pair, name)
+
+
+def _code(pair: Pair, content_id: str) -> int:
+    """A content id as a 63-bit number; ids of different sources never meet."""
+    digest = hashlib.blake2b(f"{pair.source}\0{content_id}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") >> 1

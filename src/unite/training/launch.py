@@ -1,0 +1,62 @@
+"""Several processes of one training run on one machine.
+
+For more machines, torchrun or accelerate start `unite train` themselves; it recognises them
+by the RANK they set. On one machine their summary of a failed child would bury the one line
+that the user needs, so the processes are started here.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+
+from unite.errors import UniteError
+
+_POLL_SECONDS = 0.2
+
+
+class TrainingFailed(UniteError):
+    """A training process died; it has said why."""
+
+
+def launch(words: Sequence[str], processes: int, threads: int | None) -> None:
+    """Run `unite train WORDS` in several processes and wait for them.
+
+    Args:
+        words: The command line after the verb.
+        processes: How many; the first one shows progress and messages.
+        threads: Threads of each; None leaves torch's own choice.
+
+    Raises:
+        TrainingFailed: One of them failed; the others were ended.
+    """
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    shared = {**os.environ, "WORLD_SIZE": str(processes), "LOCAL_WORLD_SIZE": str(processes)}
+    shared |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    if threads is not None:
+        shared["OMP_NUM_THREADS"] = str(threads)
+    command = [sys.executable, "-m", "unite.cli.main", "train", *words]
+    children = [
+        subprocess.Popen(command, env={**shared, "RANK": str(rank), "LOCAL_RANK": str(rank)})
+        for rank in range(processes)
+    ]
+    try:
+        while any(child.poll() is None for child in children):
+            if any(child.poll() for child in children):
+                break
+            time.sleep(_POLL_SECONDS)
+    finally:
+        for child in children:
+            if child.poll() is None:
+                child.terminate()
+        codes = [child.wait() for child in children]
+    if any(codes):
+        raise TrainingFailed(
+            f"Training stopped (exit codes {codes}).", "The reason stands above; mend it, --resume."
+        )
