@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from unite.errors import LibraryError
+from unite.library import library as module
+from unite.library.library import FACTS, LOCK, VECTORS, Library
+
+from .conftest import new_library
+from .fakes import DIM
+
+
+def test_a_library_remembers_its_model(tmp_path: Path) -> None:
+    made = new_library(tmp_path / "deep" / "lib", mixed_gallery=True)
+    again = Library.open(tmp_path / "deep" / "lib", model_id="id-of-fake", dim=DIM)
+    assert again.facts == made.facts
+    assert (again.facts.model, again.facts.dim, again.facts.mixed_gallery) == ("fake", DIM, True)
+    assert json.loads((again.path / FACTS).read_text())["format"] == 1
+
+
+def test_another_model_is_refused_with_both_ids_and_the_remedy(tmp_path: Path) -> None:
+    new_library(tmp_path / "lib")
+    with pytest.raises(LibraryError) as caught:
+        Library.open(tmp_path / "lib", model_id="id-of-other", dim=DIM)
+    for word in ("id-of-fake", "id-of-other", "-m fake", "new library"):
+        assert word in str(caught.value)
+    with pytest.raises(LibraryError, match="13 numbers"):
+        Library.open(tmp_path / "lib").check("id-of-fake", DIM + 1)
+
+
+def test_no_library_is_an_error_that_says_how_to_make_one(tmp_path: Path) -> None:
+    with pytest.raises(LibraryError, match=r"none does not exist\. Make one: unite index"):
+        Library.open(tmp_path / "none")
+    with pytest.raises(LibraryError, match="is not a library"):
+        Library.open(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("{", "cannot be read"),
+        ("[]", "has format None"),
+        ('{"format": 2}', "has format 2, this version of unite reads 1"),
+        ('{"format": 1, "model_id": "x", "model": 3, "dim": 3}', "lacks a sound 'model'"),
+    ],
+)
+def test_unsound_facts_are_named(tmp_path: Path, text: str, words: str) -> None:
+    made = new_library(tmp_path / "lib")
+    (made.path / FACTS).write_text(text)
+    with pytest.raises(LibraryError, match=words):
+        Library.open(made.path)
+
+
+def test_vectors_that_are_gone_are_named(tmp_path: Path) -> None:
+    made = new_library(tmp_path / "lib")
+    shutil.rmtree(made.path / VECTORS)
+    with pytest.raises(LibraryError, match="no table of vectors"):
+        Library.open(made.path)
+
+
+def test_a_library_is_not_made_twice_nor_over_a_file(tmp_path: Path) -> None:
+    made = new_library(tmp_path / "lib")
+    with pytest.raises(LibraryError, match="is a library already"):
+        new_library(made.path)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(LibraryError, match="No library can be made in"):
+        new_library(tmp_path / "file")
+
+
+def test_a_half_made_library_is_none_and_can_be_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "lib"
+
+    def killed(*args: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "_write_atomically", killed)
+        with pytest.raises(KeyboardInterrupt):
+            new_library(path)
+    assert not Library.exists(path)
+    shutil.rmtree(path / VECTORS / "records.lance" / "_versions")
+    new_library(path)
+    assert Library.open(path).store.count() == 0
+
+
+def test_one_writer(tmp_path: Path) -> None:
+    made = new_library(tmp_path / "lib")
+    other = Library.open(made.path)
+    with made.writing(), pytest.raises(LibraryError, match="Another process"), other.writing():
+        pass
+
+
+def test_its_own_files_are_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    made = new_library(Path("lib"))
+    assert made.own_paths == {str(tmp_path / "lib" / name) for name in (FACTS, VECTORS, LOCK)}
+    assert {str(path) for path in (tmp_path / "lib").iterdir()} == made.own_paths
+
+
+def test_an_empty_library_says_so(library: Library) -> None:
+    with pytest.raises(LibraryError, match=r"is empty\. Fill it: unite index PATH"):
+        library.check_filled()

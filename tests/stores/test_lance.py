@@ -1,0 +1,78 @@
+"""What LanceDB on disk adds: it stays, it is shared, it survives ruins. The rest: test_exact."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from unite.errors import LibraryError
+from unite.stores.lance import TABLE, LanceStore
+from unite.stores.protocol import Filter
+
+from .conftest import DIM, rows, unit
+
+
+def test_a_table_is_found_again_with_its_width(tmp_path: Path) -> None:
+    made = rows(20)
+    LanceStore.create(str(tmp_path), DIM).upsert(made)
+    again = LanceStore.open(str(tmp_path))
+    assert again.dim == DIM
+    assert again.records() == [row.record for row in made]
+
+
+def test_no_table_is_an_error_with_a_remedy(tmp_path: Path) -> None:
+    with pytest.raises(LibraryError, match=r"no table of vectors at .*Index into"):
+        LanceStore.open(str(tmp_path))
+
+
+def test_create_lays_a_table_over_the_ruins_of_an_attempt(tmp_path: Path) -> None:
+    ruins = tmp_path / f"{TABLE}.lance"
+    (ruins / "data").mkdir(parents=True)
+    (ruins / "data" / "half.lance").write_bytes(b"half")
+    with pytest.raises(LibraryError):
+        LanceStore.open(str(tmp_path))
+    store = LanceStore.create(str(tmp_path), DIM)
+    store.upsert(rows(3))
+    assert LanceStore.open(str(tmp_path)).count() == 3
+
+
+def test_a_reader_follows_a_writer(tmp_path: Path) -> None:
+    writer = LanceStore.create(str(tmp_path), DIM)
+    reader = LanceStore.open(str(tmp_path))
+    made = rows(6)
+    for number, row in enumerate(made, 1):
+        writer.upsert([row])
+        assert reader.count() == number
+        assert len(reader.search(row.vector, 10)) == number
+    writer.tidy()
+    writer.delete(["r000"])
+    assert len(reader.search(made[0].vector, 10)) == 5
+
+
+def test_matrices_are_read_once_per_version_and_bounded(tmp_path: Path) -> None:
+    store = LanceStore.create(str(tmp_path), DIM, exact_limit=30)
+    store.upsert(rows(24))
+    query = unit(DIM, seed=1)
+    store.search(query, 3)
+    held = dict(store._matrices)
+    store.search(query, 5)
+    assert dict(store._matrices) == held
+    for label in ("image", "video", "text"):
+        store.search(query, 3, Filter(frozenset({label})))
+        assert sum(len(ids) for ids, _ in store._matrices.values()) <= 30
+    store.delete(["r000"])
+    store.search(query, 3)
+    assert len(store._matrices) == 1
+
+
+def test_stores_import_neither_lancedb_nor_torch_until_used() -> None:
+    code = (
+        "import sys, unite.stores.lance, unite.stores.exact, unite.library.ingest,"
+        " unite.library.search, unite.sheets;"
+        "heavy = {'lancedb', 'pyarrow', 'torch', 'av', 'PIL', 'jinja2', 'rich'} & set(sys.modules);"
+        "assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,0 +1,1 @@
+"""Tests of the small world; a package, so that its readers can be imported."""
