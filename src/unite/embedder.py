@@ -113,7 +113,9 @@ class Embedder:
                 ahead = [future.result() for future in coming]
 
     def _run(self, window: Sequence[Features | str]) -> list[Embedding]:
-        results = [Embedding(None, error=part) if isinstance(part, str) else None for part in window]
+        results = [
+            Embedding(None, error=part) if isinstance(part, str) else None for part in window
+        ]
         good = [(row, part) for row, part in enumerate(window) if isinstance(part, Features)]
         for batch in _batches(good):
             for (row, features), vector in zip(

@@ -7,6 +7,7 @@ caller brings the function that opens media, so that sheets need no decoder.
 from __future__ import annotations
 
 import base64
+import bisect
 import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -46,14 +47,9 @@ class SheetHit:
     expected: bool = False
 
     @property
-    def name(self) -> str:
-        """The file's name without its folder."""
-        return Path(self.path).name
-
-    @property
-    def folder(self) -> str:
-        """The folder it lies in."""
-        return str(Path(self.path).parent)
+    def file(self) -> Path:
+        """The path, to take apart."""
+        return Path(self.path)
 
     @property
     def times(self) -> str:
@@ -71,6 +67,11 @@ class Section:
     query: Item
     hits: Sequence[SheetHit]
     caption: str = ""
+
+    @property
+    def media(self) -> list[str | Image | Clip]:
+        """The query's pictures and clips."""
+        return [*self.query.images, *self.query.videos]
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +105,11 @@ def write_html(
         title=title,
         style=_STYLE,
         sections=[
-            (section, _query_tile(section.query, thumbnails), _cards(section, thumbnails))
+            (
+                section,
+                _tile(section.media, thumbnails),
+                _cards(section, thumbnails),
+            )
             for section in sections
         ],
     )
@@ -142,10 +147,6 @@ def _refs(hit: SheetHit) -> list[str | Image | Clip]:
     if "image" in hit.modality:
         return [hit.path]
     return [Clip(hit.path, hit.start, hit.end)] if "video" in hit.modality else []
-
-
-def _query_tile(query: Item, thumbnails: Thumbnails) -> _Tile:
-    return _tile([*query.images, *query.videos], thumbnails)
 
 
 def _tile(refs: Sequence[str | Image | Clip], thumbnails: Thumbnails) -> _Tile:
@@ -210,7 +211,12 @@ def _draw_section(section: Section, thumbnails: Thumbnails) -> Image:
     _line(draw, (MARGIN, 0), section.title, 20, INK, WIDTH - 2 * MARGIN)
     if section.caption:
         _line(draw, (MARGIN, 28), section.caption, 13, DIM, WIDTH - 2 * MARGIN)
-    _draw_query(strip, (MARGIN, head), section.query, _query_tile(section.query, thumbnails))
+    _draw_query(
+        strip,
+        (MARGIN, head),
+        section.query,
+        _tile(section.media, thumbnails),
+    )
     left = MARGIN + QUERY + 2 * GAP
     if not cards:
         _line(draw, (left, head + 8), "nothing found", 13, DIM, CARD[0])
@@ -253,7 +259,7 @@ def _draw_card(strip: Image, corner: tuple[int, int], card: _Card) -> None:
     label += " · expected" * hit.expected
     _line(draw, (x + 12, below), f"{rank} · {hit.score:.3f}", 16, INK, room)
     _line(draw, (x + 12, below + 24), label, 12, GOOD if hit.expected else DIM, room)
-    _line(draw, (x + 12, below + 44), hit.name, 13, INK, room)
+    _line(draw, (x + 12, below + 44), hit.file.name, 13, INK, room)
 
 
 def _draw_tile(strip: Image, box: tuple[int, int, int, int], tile: _Tile) -> None:
@@ -281,12 +287,20 @@ def _line(
 ) -> None:
     """One line, shortened in the middle where it is too long."""
     font = _font(size)
-    shown = text = " ".join(text.split())
-    keep = len(text)
-    while draw.textlength(shown, font=font) > width and keep > 2:
-        keep -= 1
-        shown = text[: keep - keep // 2] + "…" + text[len(text) - keep // 2 :]
+    text = " ".join(text.split())
+    kept = range(min(len(text), width), 1, -1)  # no letter is narrower than a pixel
+    fits = bisect.bisect_left(
+        kept, True, key=lambda keep: draw.textlength(_shortened(text, keep), font) <= width
+    )
+    shown = _shortened(text, kept[fits] if fits < len(kept) else 2)
     draw.text(at, shown, fill=color, font=font)
+
+
+def _shortened(text: str, keep: int) -> str:
+    """As many letters of a text, from both its ends."""
+    if keep >= len(text):
+        return text
+    return text[: keep - keep // 2] + "…" + text[len(text) - keep // 2 :]
 
 
 def _paragraph(
@@ -296,13 +310,15 @@ def _paragraph(
     x, y, width, height = box
     font = _font(size)
     lines = [""]
+    room = max(1, height // (size + 4))
     for word in text.split():
+        if len(lines) > room:
+            break
         longer = f"{lines[-1]} {word}".strip()
         if lines[-1] and draw.textlength(longer, font=font) > width:
             lines.append(word)
         else:
             lines[-1] = longer
-    room = max(1, height // (size + 4))
     for number, line in enumerate(lines[:room]):
         tail = " …" if number == room - 1 and len(lines) > room else ""
         _line(draw, (x, y + number * (size + 4)), line + tail, size, color, width)
@@ -322,43 +338,38 @@ _STYLE = """
   --well: #282d35; } }
 * { box-sizing: border-box; }
 body { margin: 0 auto; max-width: 1400px; padding: 28px; background: var(--back);
-  color: var(--ink); font: 14px/1.45 system-ui, sans-serif; }
+  color: var(--ink); font: 14px/1.45 system-ui, sans-serif; overflow-wrap: anywhere; }
 h1 { font-size: 22px; margin: 0 0 20px; } h2 { font-size: 17px; margin: 0; }
 section { margin: 0 0 36px; } .caption { color: var(--dim); margin: 2px 0 0; }
 .row { display: grid; grid-template-columns: 240px 1fr; gap: 24px; margin-top: 12px; }
 .hits { display: grid; grid-template-columns: repeat(auto-fill, minmax(210px, 1fr)); gap: 14px;
   list-style: none; margin: 0; padding: 0; align-items: start; }
 .card { background: var(--paper); border: 1px solid var(--line); border-radius: 10px;
-  overflow: hidden; }
-.query { background: var(--query); align-self: start; }
+  overflow: clip; } .query { background: var(--query); align-self: start; }
 .expected { border-color: var(--good); box-shadow: 0 0 0 2px var(--good); }
 .well { background: var(--well); height: 160px; display: grid; gap: 2px; overflow: hidden; }
-.well.two { grid-template-columns: 1fr 1fr; }
+.two { grid-template-columns: 1fr 1fr; }
 .well img { width: 100%; height: 100%; object-fit: contain; min-height: 0; display: block; }
-.well.text, .well.broken { padding: 12px; display: block; overflow-y: auto; white-space: pre-line;
-  overflow-wrap: anywhere; }
+.well.text, .well.broken { padding: 12px; display: block; overflow-y: auto; white-space: pre-line; }
 .well.text { background: none; border-bottom: 1px solid var(--line); }
 .well.broken { color: var(--bad); outline: 1px dashed var(--bad); outline-offset: -6px; }
-.facts { padding: 9px 12px 11px; } .facts p { margin: 0; overflow-wrap: anywhere; }
+.facts { padding: 9px 12px 11px; } .facts p { margin: 0; } .facts .words { margin-top: 6px; }
 .top { display: flex; gap: 8px; align-items: baseline; }
 .rank { color: var(--dim); } .score { font-weight: 600; font-variant-numeric: tabular-nums; }
 .badge { margin-left: auto; font-size: 12px; color: var(--dim); }
 .mark { color: var(--good); font-weight: 600; font-size: 12px; }
-.dim { color: var(--dim); font-size: 12px; } .words { margin-top: 6px !important; }
+.dim { color: var(--dim); font-size: 12px; }
 @media (max-width: 720px) { .row { grid-template-columns: 1fr; } body { padding: 16px; } }
 """
 
 _PAGE = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
+<html lang="en"><head><meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy"
   content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
 <title>{{ title }}</title>
 <style>{{ style|safe }}</style>
-</head>
-<body>
+</head><body>
 {% macro well(tile, text, alt) %}
 {% if tile.broken %}
 <div class="well broken">cannot be shown: {{ tile.broken }}</div>
@@ -372,8 +383,7 @@ _PAGE = """<!doctype html>
 {% endmacro %}
 <h1>{{ title }}</h1>
 {% for section, query, cards in sections %}
-<section>
-<h2>{{ section.title }}</h2>
+<section><h2>{{ section.title }}</h2>
 {% if section.caption %}<p class="caption">{{ section.caption }}</p>{% endif %}
 <div class="row">
 <div class="card query">
@@ -384,23 +394,19 @@ _PAGE = """<!doctype html>
 <ol class="hits">
 {% for rank, hit, tile in cards %}
 <li class="card{{ ' expected' if hit.expected }}">
-{{ well(tile, hit.text, hit.name) }}
+{{ well(tile, hit.text, hit.file.name) }}
 <div class="facts">
 <div class="top"><span class="rank">{{ rank }}</span>
 <span class="score">{{ "%.3f"|format(hit.score) }}</span>
 <span class="badge">{{ hit.modality }} {{ hit.times }}</span></div>
-<p>{{ hit.name }}</p><p class="dim">{{ hit.folder }}</p>
+<p>{{ hit.file.name }}</p><p class="dim">{{ hit.file.parent }}</p>
 {% if tile.pictures and hit.text %}<p class="words">{{ hit.text }}</p>{% endif %}
 {% if hit.expected %}<p class="mark">✓ expected</p>{% endif %}
-</div>
-</li>
+</div></li>
 {% else %}
 <li class="dim">nothing found</li>
 {% endfor %}
-</ol>
-</div>
-</section>
+</ol></div></section>
 {% endfor %}
-</body>
-</html>
+</body></html>
 """

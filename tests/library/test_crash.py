@@ -70,7 +70,10 @@ def write_to(library: Path, folder: Path, delay: float) -> subprocess.Popen[str]
 def many(tmp_path: Path) -> Path:
     """Forty texts, some of several passages."""
     for n in range(40):
-        write(tmp_path / "many" / f"{n:02}.txt", "\n\n".join(f"{n:02}-{m} " * 110 for m in range(1 + n % 3)))
+        write(
+            tmp_path / "many" / f"{n:02}.txt",
+            "\n\n".join(f"{n:02}-{m} " * 110 for m in range(1 + n % 3)),
+        )
     return tmp_path / "many"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from unite.library import ingest as module
 from unite.library import parts
 from unite.library.ingest import Progress, ingest
 from unite.library.library import Library
+from unite.types import Embedding, Item
 
 from .conftest import Run, contents_of, counts, new_library, picture, write
 from .fakes import FakeEncoder
@@ -95,7 +97,9 @@ def test_a_shorter_text_loses_its_last_passages(run: Run, library: Library, medi
     assert (only.text[:1], only.parts) == ("q", 1)
 
 
-def test_a_text_that_became_empty_is_noted(run: Run, library: Library, encoder: FakeEncoder, media: Path) -> None:
+def test_a_text_that_became_empty_is_noted(
+    run: Run, library: Library, encoder: FakeEncoder, media: Path
+) -> None:
     run()
     write(media / "notes.md", "\n")
     outcome = ingest(library, [media], encoder)
@@ -138,7 +142,9 @@ def test_a_copy_borrows_the_vector(run: Run, library: Library, media: Path) -> N
     assert held[str(media / "copy.png")] == held[str(media / "a.png")]
 
 
-def test_one_vanished_file_is_the_origin_of_one_move(run: Run, library: Library, media: Path) -> None:
+def test_one_vanished_file_is_the_origin_of_one_move(
+    run: Run, library: Library, media: Path
+) -> None:
     run()
     shutil.copyfile(media / "a.png", media / "b1.png")
     (media / "a.png").rename(media / "b2.png")
@@ -165,7 +171,9 @@ def test_swapped_files_swap_their_vectors(
     assert (after[str(a)], after[str(b)]) == (before[str(b)], before[str(a)])
 
 
-def test_a_swap_across_commits_is_no_mix_up(library: Library, encoder: FakeEncoder, media: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_swap_across_commits_is_no_mix_up(
+    library: Library, encoder: FakeEncoder, media: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(module, "AHEAD", 1)
     picture(media / "b.png", "blue")
     ingest(library, [media], encoder, batch=1)
@@ -192,7 +200,9 @@ def test_deleted_files_are_swept_beneath_the_given_paths_only(
     assert paths_in(library) == {str(media / "notes.md")}
 
 
-def test_a_folder_is_not_mistaken_for_its_namesake(run: Run, library: Library, tmp_path: Path) -> None:
+def test_a_folder_is_not_mistaken_for_its_namesake(
+    run: Run, library: Library, tmp_path: Path
+) -> None:
     one, two = picture(tmp_path / "pics" / "1.png"), picture(tmp_path / "pics2" / "2.png", "blue")
     run(one.parent, two.parent)
     one.unlink()
@@ -247,7 +257,9 @@ def test_a_file_that_cannot_be_read_keeps_its_vector(
     assert run() == {"kept": 4, "skipped": 1}
 
 
-def test_a_link_that_lost_its_target_fails_and_is_swept(run: Run, library: Library, media: Path, tmp_path: Path) -> None:
+def test_a_link_that_lost_its_target_fails_and_is_swept(
+    run: Run, library: Library, media: Path, tmp_path: Path
+) -> None:
     target = picture(tmp_path / "far.png", "black")
     (media / "link.png").symlink_to(target)
     run()
@@ -256,7 +268,9 @@ def test_a_link_that_lost_its_target_fails_and_is_swept(run: Run, library: Libra
     assert str(media / "link.png") not in paths_in(library)
 
 
-def test_notes_of_the_model_are_passed_on(library: Library, encoder: FakeEncoder, media: Path) -> None:
+def test_notes_of_the_model_are_passed_on(
+    library: Library, encoder: FakeEncoder, media: Path
+) -> None:
     write(media / "long.mp4", "short")
     outcome = ingest(library, [media], encoder)
     assert outcome.notes == {str(media / "long.mp4"): "cut short"}
@@ -361,17 +375,21 @@ def test_progress_counts_to_the_end(library: Library, encoder: FakeEncoder, medi
     assert seen[-1].failed == 1
 
 
-def test_a_slow_model_commits_by_time(
-    library: Library, encoder: FakeEncoder, media: Path
-) -> None:
+def test_a_slow_model_commits_by_time(library: Library, encoder: FakeEncoder, media: Path) -> None:
     held: list[int] = []
-    ingest(library, [media], encoder, seconds=0.0, on_progress=lambda _: held.append(library.store.count()))
+    ingest(
+        library,
+        [media],
+        encoder,
+        seconds=0.0,
+        on_progress=lambda _: held.append(library.store.count()),
+    )
     assert held == [1, 3, 4, 5]
 
 
 def test_a_model_that_swallows_items_is_found_out(library: Library, media: Path) -> None:
     class Short(FakeEncoder):
-        def embed(self, items):  # type: ignore[no-untyped-def]
+        def embed(self, items: Iterable[Item]) -> Iterator[Embedding]:
             yield from list(super().embed(items))[:-1]
 
     with pytest.raises(LibraryError, match="fewer results"):

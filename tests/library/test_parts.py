@@ -79,9 +79,15 @@ def test_an_item_file_is_one_part_per_row(tmp_path: Path) -> None:
     ]
     path = write(tmp_path / "items.jsonl", "\n".join(map(json.dumps, rows)) + "\nnot json\n")
     found = read(path)
-    assert [part.record.id for part in found.parts] == [f"{path}#{n}" for n in ("cap", "pic", "part")]
+    assert [part.record.id for part in found.parts] == [
+        f"{path}#{n}" for n in ("cap", "pic", "part")
+    ]
     assert [part.record.modality for part in found.parts] == ["text", "text+image", "video"]
-    assert [part.record.path for part in found.parts] == [str(path), str(shot), str(tmp_path / "c.mp4")]
+    assert [part.record.path for part in found.parts] == [
+        str(path),
+        str(shot),
+        str(tmp_path / "c.mp4"),
+    ]
     assert {part.record.source for part in found.parts} == {str(path)}
     assert (found.parts[2].record.start, found.parts[2].record.end) == (1.0, 2.0)
     assert {part.record.parts for part in found.parts} == {6}

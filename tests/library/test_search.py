@@ -105,7 +105,9 @@ def test_a_file_finds_itself(library: Library, encoder: FakeEncoder, media: Path
     assert text.found[0].record.text == "p" * 700
 
 
-def test_both_rankings_hold_the_same_hits(library: Library, encoder: FakeEncoder, media: Path) -> None:
+def test_both_rankings_hold_the_same_hits(
+    library: Library, encoder: FakeEncoder, media: Path
+) -> None:
     ingest(library, [media], encoder)
     found = [
         {hit.id for hit in search(library, encoder, Item(text="x"), ranking=how).hits}
@@ -125,7 +127,9 @@ def test_errors_name_their_cause(library: Library, encoder: FakeEncoder, media: 
         search(library, FakeEncoder("id-of-other"), Item(text="x"))
 
 
-def test_the_default_is_remembered_on_disk(tmp_path: Path, media: Path, encoder: FakeEncoder) -> None:
+def test_the_default_is_remembered_on_disk(
+    tmp_path: Path, media: Path, encoder: FakeEncoder
+) -> None:
     for mixed, ranking in ((True, "cosine"), (False, "per-modality")):
         path = new_library(tmp_path / str(mixed), mixed_gallery=mixed).path
         ingest(Library.open(path), [media], encoder)

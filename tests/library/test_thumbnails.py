@@ -10,8 +10,6 @@ from unite.types import Clip
 
 from .conftest import picture, write
 
-pytest.importorskip("unite.media.video")
-
 
 def clip(path: Path, frames: int = 20) -> Path:
     import av

@@ -62,7 +62,9 @@ def test_index_makes_a_library_and_counts(call: Call, media: Path, tmp_path: Pat
     assert "4 kept" in call("index", media, "-l", tmp_path / "lib").stdout
 
 
-def test_index_exits_3_when_a_file_is_broken_and_names_it(call: Call, media: Path, tmp_path: Path) -> None:
+def test_index_exits_3_when_a_file_is_broken_and_names_it(
+    call: Call, media: Path, tmp_path: Path
+) -> None:
     write(media / "bad.png", "broken")
     result = call("index", media, "-l", tmp_path / "lib")
     assert result.exit_code == 3
@@ -112,7 +114,10 @@ def test_search_json_keeps_its_contract(call: Call, filled: Path, media: Path) -
     assert len(found["hits"]) == 5
     assert list(found["hits"][0]) == ["id", "path", "modality", "score", "start", "end"]
     assert {hit["start"] for hit in found["hits"]} == {None}
-    assert json.loads(call("search", "-l", filled, "words", "--json", "--raw").stdout)["ranking"] == "cosine"
+    assert (
+        json.loads(call("search", "-l", filled, "words", "--json", "--raw").stdout)["ranking"]
+        == "cosine"
+    )
 
 
 def test_search_by_a_picture_and_a_clip(call: Call, filled: Path, media: Path) -> None:
@@ -161,7 +166,6 @@ def test_nothing_found_is_said_on_stderr(call: Call, filled: Path) -> None:
 
 
 def test_search_writes_a_contact_sheet(call: Call, filled: Path, tmp_path: Path) -> None:
-    pytest.importorskip("unite.media.video")
     result = call("search", "-l", filled, "<b>words", "--html", tmp_path / "sheet.html", "--json")
     assert result.exit_code == 0, result.output
     page = (tmp_path / "sheet.html").read_text(encoding="utf-8")
@@ -171,7 +175,9 @@ def test_search_writes_a_contact_sheet(call: Call, filled: Path, tmp_path: Path)
     assert json.loads(result.stdout)["hits"]
 
 
-def test_search_refuses_what_cannot_work(call: Call, filled: Path, media: Path, tmp_path: Path) -> None:
+def test_search_refuses_what_cannot_work(
+    call: Call, filled: Path, media: Path, tmp_path: Path
+) -> None:
     assert "nothing to search for" in refusal(call("search", "-l", filled))
     assert "nothing to search for" in refusal(call("search", "-l", filled, ""))
     assert "none.png is not a file" in refusal(call("search", "-l", filled, "--image", "none.png"))

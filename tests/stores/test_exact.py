@@ -100,7 +100,9 @@ def test_filters_admit_the_same_in_every_store(store: Store, glob: str | None) -
 
 
 def test_the_patterns_above_tell_paths_apart() -> None:
-    admitted = {glob: {n for n in NAMES if Filter(glob=glob).admits(record("r", path=n))} for glob in GLOBS}
+    admitted = {
+        glob: {n for n in NAMES if Filter(glob=glob).admits(record("r", path=n))} for glob in GLOBS
+    }
     assert len({frozenset(paths) for paths in admitted.values()}) >= 12
 
 

@@ -39,6 +39,12 @@ def test_create_lays_a_table_over_the_ruins_of_an_attempt(tmp_path: Path) -> Non
     assert LanceStore.open(str(tmp_path)).count() == 3
 
 
+def test_create_empties_a_table_that_nobody_named(tmp_path: Path) -> None:
+    LanceStore.create(str(tmp_path), DIM).upsert(rows(3))
+    assert LanceStore.create(str(tmp_path), DIM + 1).dim == DIM + 1
+    assert LanceStore.open(str(tmp_path)).count() == 0
+
+
 def test_a_reader_follows_a_writer(tmp_path: Path) -> None:
     writer = LanceStore.create(str(tmp_path), DIM)
     reader = LanceStore.open(str(tmp_path))

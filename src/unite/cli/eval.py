@@ -78,6 +78,14 @@ def write_scores(path: Path, model: str, scores: list[Score]) -> None:
     partial.replace(path)
 
 
+def read_scores(path: Path) -> list[Score]:
+    """Read what `write_scores` wrote."""
+    from unite.evaluation.runner import Score
+
+    row = json.loads(path.read_text(encoding="utf-8"))
+    return [Score.from_json(score) for score in row["scores"]]
+
+
 def table(title: str, columns: dict[str, list[Score]]) -> Table:
     """R@1/5/10 of each task, a column for each model or moment.
 
@@ -95,7 +103,9 @@ def table(title: str, columns: dict[str, list[Score]]) -> Table:
     for rows in zip(*columns.values(), strict=True):
         cells = []
         for score in rows:
-            cell = "  ".join(f"{value:.3f}"[: 5 if value < 1 else 4] for value in score.recall.values())
+            cell = "  ".join(
+                f"{value:.3f}"[: 5 if value < 1 else 4] for value in score.recall.values()
+            )
             if score.wrong_modality is not None and score.task == "mixed":
                 cell += f"\nwrong modality {score.wrong_modality:.1%}"
             cells.append(cell)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -37,8 +38,14 @@ class Score:
     by_target: dict[str, float]
 
     def to_json(self) -> dict[str, object]:
-        """A JSON object."""
+        """A JSON object that `from_json` reads back."""
         return asdict(self)
+
+    @classmethod
+    def from_json(cls, row: Mapping[str, Any]) -> Score:
+        """Read what `to_json` wrote; JSON has turned the depths into strings."""
+        recall = {int(depth): value for depth, value in row["recall"].items()}
+        return cls(**{**row, "recall": recall})
 
 
 def run_tasks(

@@ -95,7 +95,7 @@ def probe(path: str, limits: Limits | None = None) -> Probe:
     Raises:
         MediaError: It cannot be opened, or has no video.
     """
-    with _opened(path, limits or Limits()) as (container, stream):
+    with _Opened(path, limits or Limits()) as (container, stream):
         return _probe(path, container, stream)
 
 
@@ -112,7 +112,7 @@ def read_clip(clip: Clip, policy: FramePolicy, limits: Limits | None = None) -> 
             or ends before two frames are decoded.
     """
     limits = limits or Limits()
-    with _opened(clip.path, limits) as (container, stream):
+    with _Opened(clip.path, limits) as (container, stream):
         facts = _probe(clip.path, container, stream)
         limits.check_size(clip.path, facts.width, facts.height)
         if facts.seconds > limits.max_seconds:
@@ -124,7 +124,7 @@ def read_clip(clip: Clip, policy: FramePolicy, limits: Limits | None = None) -> 
         far = max(wanted) > SEEK_COST * len(set(wanted))
         found = _by_seeking(container, stream, facts, wanted) if far else {}
     if len(found) < len(set(wanted)):
-        with _opened(clip.path, limits) as (container, stream):
+        with _Opened(clip.path, limits) as (container, stream):
             found = _in_one_pass(container, stream, wanted)
     return _assemble(clip, wanted, found, facts)
 
@@ -141,9 +141,7 @@ def _span(clip: Clip, facts: Probe) -> tuple[int, int]:
     return first, last - first
 
 
-def _assemble(
-    clip: Clip, wanted: Sequence[int], found: dict[int, Any], facts: Probe
-) -> Frames:
+def _assemble(clip: Clip, wanted: Sequence[int], found: dict[int, Any], facts: Probe) -> Frames:
     """Stack the frames; a clip that breaks off gives what it has, spread anew."""
     note = None
     if missing := [index for index in wanted if index not in found]:
@@ -221,7 +219,7 @@ def _decoded(container: InputContainer, stream: VideoStream) -> Iterator[Any]:
         yield frame
 
 
-class _opened:
+class _Opened:
     """A container and its first video stream, closed at the end; faults become MediaErrors."""
 
     def __init__(self, path: str, limits: Limits) -> None:

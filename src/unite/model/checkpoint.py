@@ -268,11 +268,11 @@ def _dtype(name: str | None, width: int) -> Any:
     return torch.bfloat16 if wide and has_bf16 else torch.float32
 
 
-def _tensor_bytes(tensor: Tensor) -> memoryview:
+def _tensor_bytes(tensor: Tensor) -> bytes:
     import torch
 
     flat = tensor.detach().to("cpu", torch.bfloat16).contiguous().view(-1).view(torch.uint8)
-    return memoryview(flat.numpy())
+    return flat.numpy().tobytes()
 
 
 def _download(hub_id: str) -> Path:

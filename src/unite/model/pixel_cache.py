@@ -77,7 +77,9 @@ class PixelCache:
             if self._places:
                 file.write(self._patches_PK.tobytes())
             rows = len(self._patches_PK)
-            for done, (reference, pixels) in enumerate(self._decode(missing, workers or os.cpu_count() or 1), 1):
+            for done, (reference, pixels) in enumerate(
+                self._decode(missing, workers or os.cpu_count() or 1), 1
+            ):
                 if isinstance(pixels, str):
                     faults.append(pixels)
                 else:

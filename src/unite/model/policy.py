@@ -80,9 +80,16 @@ class Policy:
         max_frames: int | None = None,
     ) -> Policy:
         """The same policy with another choice of frames; None keeps what stands."""
-        changes = {"nframes": nframes, "fps": fps, "max_frames": max_frames}
-        given = {name: value for name, value in changes.items() if value is not None}
-        return replace(self, frames=replace(self.frames, **given))
+        now = self.frames
+        frames = replace(
+            now,
+            nframes=now.nframes if nframes is None else nframes,
+            fps=now.fps if fps is None else fps,
+            max_frames=now.max_frames if max_frames is None else max_frames,
+        )
+        if nframes is None and (fps is not None or max_frames is not None):
+            frames = replace(frames, nframes=None)
+        return replace(self, frames=frames)
 
 
 def read_policy(directory: Path, max_tokens: int) -> Policy:

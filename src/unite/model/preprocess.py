@@ -18,7 +18,7 @@ from unite.media.pixels import normalise, patchify, resize_frames, resize_image
 from unite.media.source import Limits
 from unite.media.video import read_clip
 from unite.model.policy import Policy
-from unite.model.tokenizer import END, IMAGE_PAD, VIDEO_PAD
+from unite.model.tokenizer import END, IMAGE_PAD, VIDEO_PAD, token_id
 from unite.prompts import render
 from unite.types import Clip, Item, Modality
 
@@ -71,10 +71,10 @@ class Preprocessor:
         self.policy = policy
         self.limits = limits or Limits()
         self._pads = {
-            Modality.IMAGE: tokenizer.token_to_id(IMAGE_PAD),
-            Modality.VIDEO: tokenizer.token_to_id(VIDEO_PAD),
+            Modality.IMAGE: token_id(tokenizer, IMAGE_PAD),
+            Modality.VIDEO: token_id(tokenizer, VIDEO_PAD),
         }
-        self._end = tokenizer.token_to_id(END)
+        self._end = token_id(tokenizer, END)
 
     def __call__(
         self, item: Item, see: Callable[[str | Image | Clip], Pixels] | None = None

@@ -140,7 +140,7 @@ class VisionTower(nn.Module):
         slices = [h * w for t, h, w in grids for _ in range(t)]
         for block in self.blocks:
             hidden_PD = block(hidden_PD, rotation, slices)
-        return self.merger(hidden_PD)  # type: ignore[no-any-return]
+        return self.merger(hidden_PD)
 
 
 class PatchEmbed(nn.Module):
@@ -172,7 +172,7 @@ class VisionBlock(nn.Module):
     ) -> Tensor:
         """Return (P, D)."""
         hidden_PD = hidden_PD + self.attn(self.norm1(hidden_PD), rotation, slices)
-        return hidden_PD + self.mlp(self.norm2(hidden_PD))  # type: ignore[no-any-return]
+        return hidden_PD + self.mlp(self.norm2(hidden_PD))
 
 
 class VisionAttention(nn.Module):
@@ -204,7 +204,7 @@ class VisionAttention(nn.Module):
                 .flatten(0, 1)
             )
             start = span.stop
-        return self.proj(torch.cat(parts).flatten(1))  # type: ignore[no-any-return]
+        return self.proj(torch.cat(parts).flatten(1))
 
 
 class VisionMlp(nn.Module):
@@ -218,7 +218,7 @@ class VisionMlp(nn.Module):
     def forward(self, hidden: Tensor) -> Tensor:
         """Return the input's shape."""
         hidden = self.fc1(hidden)
-        return self.fc2(hidden * torch.sigmoid(1.702 * hidden))  # type: ignore[no-any-return]
+        return self.fc2(hidden * torch.sigmoid(1.702 * hidden))
 
 
 class PatchMerger(nn.Module):
@@ -235,7 +235,7 @@ class PatchMerger(nn.Module):
     def forward(self, hidden_PD: Tensor) -> Tensor:
         """Return (P / merge², D)."""
         joined = self.mlp[0].in_features
-        return self.mlp(self.ln_q(hidden_PD).view(-1, joined))  # type: ignore[no-any-return,call-overload]
+        return self.mlp(self.ln_q(hidden_PD).view(-1, joined))
 
 
 class LanguageModel(nn.Module):
@@ -258,7 +258,7 @@ class LanguageModel(nn.Module):
         for layer in self.layers[:-1]:
             hidden = layer(hidden, rotation)
         last: DecoderLayer = self.layers[-1]  # type: ignore[assignment]
-        return self.norm(last.pooled(hidden, rotation, length_B))  # type: ignore[no-any-return]
+        return self.norm(last.pooled(hidden, rotation, length_B))
 
 
 class DecoderLayer(nn.Module):
@@ -274,7 +274,7 @@ class DecoderLayer(nn.Module):
     def forward(self, hidden_BLD: Tensor, rotation: tuple[Tensor, Tensor]) -> Tensor:
         """Return (B, L, D)."""
         hidden_BLD = hidden_BLD + self.self_attn(self.input_layernorm(hidden_BLD), rotation)
-        return hidden_BLD + self.mlp(self.post_attention_layernorm(hidden_BLD))  # type: ignore[no-any-return]
+        return hidden_BLD + self.mlp(self.post_attention_layernorm(hidden_BLD))
 
     def pooled(
         self, hidden_BLD: Tensor, rotation: tuple[Tensor, Tensor], length_B: Tensor
@@ -284,7 +284,7 @@ class DecoderLayer(nn.Module):
         normed_BLD = self.input_layernorm(hidden_BLD)
         attended_BD = self.self_attn.last(normed_BLD, rotation, length_B)
         hidden_BD = hidden_BLD[rows, length_B - 1] + attended_BD
-        return hidden_BD + self.mlp(self.post_attention_layernorm(hidden_BD))  # type: ignore[no-any-return]
+        return hidden_BD + self.mlp(self.post_attention_layernorm(hidden_BD))
 
 
 class CausalAttention(nn.Module):
@@ -304,7 +304,7 @@ class CausalAttention(nn.Module):
         query_BHLF = _rotate(self._heads(self.q_proj(hidden_BLD)), *rotation)
         key_BHLF, value_BHLF = self._keys(hidden_BLD, rotation)
         out = F.scaled_dot_product_attention(query_BHLF, key_BHLF, value_BHLF, is_causal=True)
-        return self.o_proj(out.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
+        return self.o_proj(out.transpose(1, 2).flatten(2))
 
     def last(self, hidden_BLD: Tensor, rotation: tuple[Tensor, Tensor], length_B: Tensor) -> Tensor:
         """Attend from each row's last token only and return (B, D)."""
@@ -317,7 +317,7 @@ class CausalAttention(nn.Module):
         out = F.scaled_dot_product_attention(
             query_BH1F, key_BHLF, value_BHLF, attn_mask=seen_BL[:, None, None]
         )
-        return self.o_proj(out.flatten(1))  # type: ignore[no-any-return]
+        return self.o_proj(out.flatten(1))
 
     def _heads(self, states: Tensor) -> Tensor:
         return states.unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
@@ -341,7 +341,7 @@ class GatedMlp(nn.Module):
 
     def forward(self, hidden: Tensor) -> Tensor:
         """Return the input's shape."""
-        return self.down_proj(F.silu(self.gate_proj(hidden)) * self.up_proj(hidden))  # type: ignore[no-any-return]
+        return self.down_proj(F.silu(self.gate_proj(hidden)) * self.up_proj(hidden))
 
 
 def _rotate(states: Tensor, cos: Tensor, sin: Tensor) -> Tensor:

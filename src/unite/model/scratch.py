@@ -13,7 +13,7 @@ from unite.model.checkpoint import Model
 from unite.model.config import BackboneConfig, VisionConfig
 from unite.model.policy import Policy
 from unite.model.qwen2_vl import Qwen2VLEncoder
-from unite.model.tokenizer import IMAGE_PAD, VIDEO_PAD, train_tokenizer
+from unite.model.tokenizer import IMAGE_PAD, VIDEO_PAD, token_id, train_tokenizer
 
 
 def random_model(
@@ -62,8 +62,8 @@ def random_model(
         kv_heads=kv_heads,
         vocabulary=tokenizer.get_vocab_size(),
         max_positions=max_tokens,
-        image_token_id=tokenizer.token_to_id(IMAGE_PAD),
-        video_token_id=tokenizer.token_to_id(VIDEO_PAD),
+        image_token_id=token_id(tokenizer, IMAGE_PAD),
+        video_token_id=token_id(tokenizer, VIDEO_PAD),
         vision=VisionConfig(
             depth=vision_depth,
             width=vision_width,

@@ -51,6 +51,18 @@ def train_tokenizer(texts: Iterable[str], vocabulary: int) -> Tokenizer:
     return tokenizer
 
 
+def token_id(tokenizer: Tokenizer, token: str) -> int:
+    """The id of a control token.
+
+    Raises:
+        CheckpointError: The tokenizer does not have it.
+    """
+    number: int | None = tokenizer.token_to_id(token)
+    if number is None:
+        raise CheckpointError(f"The tokenizer lacks {token!r}; it is not Qwen2-VL's.")
+    return number
+
+
 def load_tokenizer(directory: Path) -> Tokenizer:
     """Read `tokenizer.json`.
 
@@ -64,8 +76,7 @@ def load_tokenizer(directory: Path) -> Tokenizer:
         )
     tokenizer = Tokenizer.from_file(str(path))
     for token in (END, IMAGE_PAD, VIDEO_PAD):
-        if tokenizer.token_to_id(token) is None:
-            raise CheckpointError(f"The tokenizer lacks {token!r}; it is not Qwen2-VL's.")
+        token_id(tokenizer, token)
     tokenizer.no_truncation()
     tokenizer.no_padding()
     return tokenizer

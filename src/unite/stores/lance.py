@@ -73,7 +73,11 @@ class LanceStore:
             dim: Length of a vector.
             exact_limit: Most vectors to hold in memory.
         """
-        table = _connect(uri).create_table(TABLE, schema=_schema(dim), mode="overwrite")
+        base, schema = _connect(uri), _schema(dim)
+        try:
+            table = base.create_table(TABLE, schema=schema)
+        except ValueError:  # what LanceDB raises for a table that is there already
+            table = base.create_table(TABLE, schema=schema, mode="overwrite")
         return cls(table, exact_limit=exact_limit)
 
     @classmethod

@@ -25,7 +25,7 @@ class Record:
         id: The source, and where it has several parts, ``#`` and the name of the part.
         path: The file that a hit shows.
         source: The file the record was read from; another than `path` only for listed items.
-        digest: SHA-256 of what the vector was made from: the file's bytes, a passage, a listed item.
+        digest: SHA-256 of what the vector was made from: a file's bytes, a passage, a listed item.
         modality: Label such as ``image`` or ``text+image``.
         start: Begin in seconds, for a part of a clip.
         end: End in seconds, for a part of a clip.

@@ -19,7 +19,7 @@ from unite.errors import UniteError
 _POLL_SECONDS = 0.2
 
 
-class TrainingFailed(UniteError):
+class TrainingError(UniteError):
     """A training process died; it has said why."""
 
 
@@ -32,7 +32,7 @@ def launch(words: Sequence[str], processes: int, threads: int | None) -> None:
         threads: Threads of each; None leaves torch's own choice.
 
     Raises:
-        TrainingFailed: One of them failed; the others were ended.
+        TrainingError: One of them failed; the others were ended.
     """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -57,6 +57,6 @@ def launch(words: Sequence[str], processes: int, threads: int | None) -> None:
                 child.terminate()
         codes = [child.wait() for child in children]
     if any(codes):
-        raise TrainingFailed(
+        raise TrainingError(
             f"Training stopped (exit codes {codes}).", "The reason stands above; mend it, --resume."
         )

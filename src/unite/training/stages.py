@@ -143,6 +143,16 @@ def _read_sources(recipe: Recipe) -> dict[str, list[Pair]]:
     return sources
 
 
+def starting_model(recipe: Recipe) -> Model:
+    """The model that a run of this recipe starts from.
+
+    Raises:
+        CheckpointError: There is no such model.
+        RecipeError: A source is missing.
+    """
+    return _start(recipe, [pair for rows in _read_sources(recipe).values() for pair in rows])
+
+
 def _start(recipe: Recipe, pairs: Sequence[Pair]) -> Model:
     if recipe.model.start is not None:
         return load_model(recipe.model.start, dtype=recipe.model.dtype)
@@ -163,7 +173,7 @@ def _fit(
     resume: bool,
     progress: Progress,
 ) -> None:
-    """Run the trainer; afterwards the model's encoder holds the trained weights, adapters merged."""
+    """Run the trainer; the encoder then holds the trained weights, adapters merged."""
     from datasets import Dataset
     from transformers import PrinterCallback, TrainerCallback
 

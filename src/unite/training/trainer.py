@@ -125,7 +125,7 @@ class MetricsFile(TrainerCallback):  # type: ignore[misc]
                 contrast.duplicates_A.float(),
             ]
         )
-        for code in modality_A.unique().tolist():
+        for code in sorted(set(modality_A.tolist())):
             sums = self._sums[Modality(code).label]
             for place, value in enumerate(rows[:, modality_A == code].sum(1).tolist()):
                 sums[place] += value

@@ -9,7 +9,7 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -131,24 +131,14 @@ def build_world(
         return finished
     plan = plan_world(size, seed)
     _draw_all(directory, plan.media, seed, workers, progress)
-    train = dict(_write_pairs(directory, plan, seed))
-    for split, tasks in plan.tasks.items():
-        for task in tasks:
-            write_atomic(directory / "eval" / split / f"{task.name}.json", _json(task.document()))
-    for path, text in plan.demo.notes.items():
-        write_atomic(directory / path, f"{text}\n".encode())
-    write_atomic(directory / "demo" / "queries.json", _json(plan.demo.queries))
-    videos = sum(medium.path.endswith(".mp4") for medium in plan.media)
-    facts = WorldFacts(
-        seed,
-        size,
-        VERSION,
-        gallery_size(size),
-        len(plan.media) - videos,
-        videos,
-        train,
-        {split: {t.name: len(t.queries) for t in tasks} for split, tasks in plan.tasks.items()},
+    facts = replace(
+        facts,
+        images=sum(medium.path.endswith(".png") for medium in plan.media),
+        videos=sum(medium.path.endswith(".mp4") for medium in plan.media),
+        train=dict(_write_pairs(directory, plan, seed)),
+        eval={split: _write_tasks(directory, split, plan.tasks[split]) for split in SPLITS},
     )
+    _write_demo(directory, plan.demo)
     write_atomic(directory / FACTS, _json(asdict(facts)))
     (directory / MARKER).unlink()
     return facts
@@ -272,6 +262,20 @@ def _write_pairs(directory: Path, plan: Plan, seed: int) -> Iterable[tuple[str, 
         lines = ",\n".join(json.dumps(row) for row in rows)
         write_atomic(directory / "train" / f"{source}.json", f"[\n{lines}\n]\n".encode())
         yield source, len(rows)
+
+
+def _write_tasks(directory: Path, split: str, tasks: Iterable[Task]) -> dict[str, int]:
+    counts = {}
+    for task in tasks:
+        write_atomic(directory / "eval" / split / f"{task.name}.json", _json(task.document()))
+        counts[task.name] = len(task.queries)
+    return counts
+
+
+def _write_demo(directory: Path, demo: Demo) -> None:
+    for path, text in demo.notes.items():
+        write_atomic(directory / path, f"{text}\n".encode())
+    write_atomic(directory / "demo" / "queries.json", _json(demo.queries))
 
 
 def _json(document: object) -> bytes:

@@ -8,7 +8,7 @@ from typing import Any
 from unite.world.captions import edit_text, fine, story_edit_text
 from unite.world.families import Medium
 from unite.world.galleries import FreshScenes
-from unite.world.pairs import instruct
+from unite.world.pairs import instruct, side
 from unite.world.sampling import Rng, pick, pick_story, rng_for
 from unite.world.scenes import Edit, Scene, still
 
@@ -59,7 +59,7 @@ class DemoMaker:
         clips = [clip for story in stories for clip in story]
         told = [*pictures[2:10], *(story[0] for story in stories), *(s[1] for s in stories[:2])]
         notes = {_note(medium): fine(medium.scene, self.rng) for medium in told[:NOTES]}
-        queries, asked = self._queries(pictures, stories, edit)
+        queries, asked = self._searches(pictures, stories, edit)
         return Demo([*pictures, *clips, *asked], notes, queries)
 
     def _story(self, base: Scene) -> list[Medium]:
@@ -82,62 +82,44 @@ class DemoMaker:
         self.names.add(f"{name}.{ending}")
         return Medium(f"demo/library/{name}.{ending}", scene)
 
-    def _queries(
+    def _searches(
         self, pictures: list[Medium], stories: list[list[Medium]], edit: Edit
     ) -> tuple[list[dict[str, Any]], list[Medium]]:
-        rng = self.rng
-        frame = Medium("demo/queries/still.png", still(stories[0][0].scene.things))
+        """Six searches, and the files that three of them ask with."""
+        start, told, retold = stories[0], stories[2][0], stories[1]
+        frame = Medium("demo/queries/still.png", still(start[0].scene.things))
         picture = Medium("demo/queries/picture.png", pictures[0].scene)
-        clip = Medium("demo/queries/clip.mp4", stories[1][0].scene)
-        changed = {
-            "text": edit_text(edit, rng),
-            "image": "queries/picture.png",
-            "instruction": instruct("it2i_edit", rng),
-        }
-        retold = {
-            "text": story_edit_text(clip.scene, stories[1][1].scene, rng),
-            "video": "queries/clip.mp4",
-            "instruction": instruct("vt2v", rng),
-        }
-        words = [fine(medium.scene, rng) for medium in (pictures[2], pictures[10], stories[2][0])]
-        asked: list[tuple[str, dict[str, str], list[str], list[str]]] = [
-            (
-                "words find everything",
-                {"text": words[0]},
-                [],
-                [_note(pictures[2]), pictures[2].path],
-            ),
-            ("words find a picture", {"text": words[1]}, ["image"], [pictures[10].path]),
-            (
-                "words find what happens in a clip",
-                {"text": words[2]},
-                ["video"],
-                [stories[2][0].path],
-            ),
-            (
-                "a picture finds the clips that begin like it",
-                {"image": "queries/still.png"},
-                ["video"],
-                [medium.path for medium in stories[0]],
-            ),
-            (
-                "a picture and a change find the changed picture",
-                changed,
-                ["image"],
-                [pictures[1].path],
-            ),
-            ("a clip and a change find the changed clip", retold, ["video"], [stories[1][1].path]),
-        ]
+        clip = Medium("demo/queries/clip.mp4", retold[0].scene)
+        change = edit_text(edit, self.rng)
+        story = story_edit_text(clip.scene, retold[1].scene, self.rng)
+        edited = self._asked("it2i_edit", picture, change)
+        other = self._asked("vt2v", clip, story)
+        both = [_note(pictures[2]), pictures[2].path]
+        begun = [medium.path for medium in start]
         rows = [
-            {
-                "title": title,
-                "item": item,
-                **({"only": only} if only else {}),
-                "expect": [path.removeprefix("demo/") for path in expect],
-            }
-            for title, item, only, expect in asked
+            _search("words find everything", self._told(pictures[2]), "", both),
+            _search("words find a picture", self._told(pictures[10]), "image", [pictures[10].path]),
+            _search("words find what happens in a clip", self._told(told), "video", [told.path]),
+            _search("a picture finds clips that begin like it", side(frame, up=""), "video", begun),
+            _search("a picture and a change", edited, "image", [pictures[1].path]),
+            _search("a clip and a change", other, "video", [retold[1].path]),
         ]
         return rows, [frame, picture, clip]
+
+    def _told(self, medium: Medium) -> dict[str, Any]:
+        return side(text=fine(medium.scene, self.rng))
+
+    def _asked(self, task: str, medium: Medium, text: str) -> dict[str, Any]:
+        return side(medium, text, instruct(task, self.rng), up="")
+
+
+def _search(title: str, item: dict[str, Any], only: str, expect: list[str]) -> dict[str, Any]:
+    """One entry of ``demo/queries.json``, whose paths are relative to ``demo``."""
+    local = {key: value.removeprefix("demo/") for key, value in item.items()}
+    row: dict[str, Any] = {"title": title, "item": local}
+    if only:
+        row["only"] = [only]
+    return {**row, "expect": [path.removeprefix("demo/") for path in expect]}
 
 
 def _note(medium: Medium) -> str:
