@@ -55,6 +55,9 @@ def test_hidden_names_and_item_files_only_when_named(media: Path) -> None:
     assert not {str(hidden), str(items)} & scan([media]).sources.keys()
     assert str(items) in scan([media]).skipped
     assert set(scan([hidden, items]).sources) == {str(hidden), str(items)}
+    for both in ([media, items], [items, media]):
+        assert str(items) in scan(both).sources
+        assert str(items) not in scan(both).skipped
 
 
 def test_what_is_left_out(media: Path) -> None:

@@ -40,10 +40,6 @@ def run_stage(recipe: Recipe, out: Path, *, resume: bool) -> Path:
     """Train in this process, with a bar for each kind of work on stderr."""
     from unite.cli.progress import progress_bars
 
-    if recipe.run.threads is not None:
-        import torch
-
-        torch.set_num_threads(recipe.run.threads)
     import warnings
 
     # Spoken by accelerate to its own callers: nothing that a user of ours could do about it.

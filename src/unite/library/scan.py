@@ -94,6 +94,7 @@ def scan(paths: Sequence[Path], leave_out: Collection[str] = ()) -> Scan:
             _walk(root, found, leave_out)
         else:
             _file(root, found)
+    found.skipped -= found.sources.keys()
     return found
 
 

@@ -64,6 +64,10 @@ def train(
         _claim(recipe, output, resume=resume)
     if resume and finished.exists():
         return finished
+    if recipe.run.threads is not None:
+        import torch
+
+        torch.set_num_threads(recipe.run.threads)
     sources = _read_sources(recipe)
     pairs = [pair for rows in sources.values() for pair in rows]
     plan = plan_rows(

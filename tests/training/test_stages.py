@@ -1,0 +1,186 @@
+"""Whole stages with real files and processes: what a run leaves, and that nothing changes it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from unite.errors import CheckpointError, DataError, RecipeError
+from unite.model.checkpoint import load_model
+from unite.training.recipe import load_recipe
+from unite.training.stages import train
+
+pytestmark = pytest.mark.filterwarnings("ignore::Warning")  # of the trainer's own libraries
+
+
+def weights(run: Path) -> dict[str, torch.Tensor]:
+    return load_file(run / "model" / "model.safetensors")
+
+
+@pytest.fixture(scope="module")
+def unbroken(changes: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    run = tmp_path_factory.mktemp("run") / "stage1"
+    train(load_recipe("small-stage1", changes), run)
+    return run
+
+
+def command(recipe: str, run: Path, changes: list[str], *more: str) -> list[str]:
+    words = [recipe, "-o", str(run), *(f"--set={change}" for change in changes), *more]
+    return [sys.executable, "-m", "unite.cli.main", "train", *words]
+
+
+def test_a_run_leaves_all_that_explains_it(unbroken: Path) -> None:
+    recipe = json.loads((unbroken / "recipe.json").read_text())
+    assert recipe["optimiser"]["steps"] == 6
+    run = json.loads((unbroken / "run.json").read_text())
+    assert run["data"]["examples"] == 6 * 16
+    assert sum(run["data"]["sources"].values()) == 6 * 16
+    assert sum(run["data"]["modality_pairs"].values()) == 6 * 16
+    assert set(run["data"]["modality_pairs"]) == {"text→text", "text→image", "text→video"}
+    assert run["versions"]["torch"] == torch.__version__
+    lines = [json.loads(line) for line in (unbroken / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [2, 4, 6, 6]
+    assert set(lines[0]["targets"]) == {"text", "image", "video"}
+    assert list((unbroken / "runs").rglob("events.out.tfevents*"))
+
+
+def test_only_whole_checkpoints_stay_and_at_most_two(unbroken: Path) -> None:
+    names = {path.name for path in unbroken.glob("checkpoint-*")}
+    assert names == {"checkpoint-4", "checkpoint-6"}
+    assert not (unbroken / ".partial").exists()
+
+
+def test_training_moves_every_part(unbroken: Path, changes: list[str]) -> None:
+    from unite.training.stages import starting_model
+
+    before = starting_model(load_recipe("small-stage1", changes)).encoder.state_dict()
+    after = weights(unbroken)
+    assert set(before) == set(after)
+    still = [name for name, tensor in after.items() if torch.equal(tensor, before[name])]
+    assert not still
+
+
+def test_the_same_recipe_gives_the_same_weights(
+    unbroken: Path, changes: list[str], tmp_path: Path
+) -> None:
+    train(load_recipe("small-stage1", changes), tmp_path / "again")
+    again = weights(tmp_path / "again")
+    assert all(torch.equal(tensor, again[name]) for name, tensor in weights(unbroken).items())
+
+
+def test_a_run_killed_in_the_middle_resumes_to_the_same_weights(
+    unbroken: Path, changes: list[str], tmp_path: Path
+) -> None:
+    run = tmp_path / "killed"
+    child = subprocess.Popen(
+        command("small-stage1", run, changes), env={**os.environ, "RANK": "0"}
+    )
+    deadline = time.monotonic() + 90
+    while not (run / "checkpoint-2").exists() and time.monotonic() < deadline:
+        assert child.poll() is None, "the run ended before it could be killed"
+        time.sleep(0.01)
+    child.send_signal(signal.SIGKILL)
+    child.wait()
+    assert not (run / "model").exists()
+    train(load_recipe("small-stage1", changes), run, resume=True)
+    resumed = weights(run)
+    assert all(torch.equal(tensor, resumed[name]) for name, tensor in weights(unbroken).items())
+
+
+def test_two_processes_learn_what_one_does(
+    unbroken: Path, changes: list[str], tmp_path: Path
+) -> None:
+    run = tmp_path / "two"
+    more = [*changes, "run.processes=2", "run.threads=1"]
+    done = subprocess.run(command("small-stage1", run, more), capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    two = weights(run)
+    for name, tensor in weights(unbroken).items():
+        torch.testing.assert_close(two[name], tensor, atol=2e-3, rtol=0)
+    lines = (run / "metrics.jsonl").read_text().splitlines()
+    assert len(lines) == 4
+
+
+def test_a_run_is_never_overwritten_or_mixed(unbroken: Path, changes: list[str]) -> None:
+    recipe = load_recipe("small-stage1", changes)
+    with pytest.raises(RecipeError, match="already holds a run"):
+        train(recipe, unbroken)
+    other = load_recipe("small-stage1", [*changes, "optimiser.seed=5"])
+    with pytest.raises(RecipeError, match="another recipe"):
+        train(other, unbroken, resume=True)
+    assert train(recipe, unbroken, resume=True) == unbroken / "model"
+
+
+def test_stage_two_goes_on_from_stage_one_with_the_mask(
+    unbroken: Path, changes: list[str], tmp_path: Path
+) -> None:
+    more = [part for part in changes if "scratch" not in part]
+    recipe = load_recipe("small-stage2", [*more, f"model.start={unbroken / 'model'}"])
+    finished = train(recipe, tmp_path / "stage2")
+    model = load_model(str(finished))
+    assert model.policy.mixed_gallery is False
+    assert load_model(str(unbroken / "model")).policy.mixed_gallery is True
+    targets = {
+        name
+        for line in (tmp_path / "stage2" / "metrics.jsonl").read_text().splitlines()
+        for name in json.loads(line)["targets"]
+    }
+    assert targets == {"text", "image", "video", "text+image"}
+
+
+def test_adapters_touch_the_language_model_alone_and_are_merged(
+    unbroken: Path, changes: list[str], tmp_path: Path
+) -> None:
+    more = [part for part in changes if "scratch" not in part]
+    start = unbroken / "model"
+    recipe = load_recipe(
+        "small-stage2", [*more, f"model.start={start}", "model.lora={rank=4, alpha=8, dropout=0.1}"]
+    )
+    train(recipe, tmp_path / "lora")
+    before, after = weights(unbroken), weights(tmp_path / "lora")
+    assert set(before) == set(after)
+    moved = {name for name, tensor in after.items() if not torch.equal(tensor, before[name])}
+    assert moved
+    assert all(name.startswith("model.layers.") and "_proj.weight" in name for name in moved)
+    kinds = {name.split(".")[4] for name in moved}
+    assert kinds == {
+        "q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj",
+    }  # fmt: skip
+
+
+def test_a_missing_source_or_start_is_named(changes: list[str], tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"tt\.jsn"):
+        train(
+            load_recipe("small-stage1", [*changes, 'data.sources={tt="train/tt.jsn"}',
+                                         "data.weights={tt=1}"]),
+            tmp_path / "a",
+        )  # fmt: skip
+    with pytest.raises(CheckpointError, match="nowhere"):
+        more = [part for part in changes if "scratch" not in part]
+        train(load_recipe("small-stage2", [*more, "model.start=nowhere"]), tmp_path / "b")
+
+
+def test_a_broken_medium_stops_the_run_before_it_begins(
+    small_world: Path, changes: list[str], tmp_path: Path
+) -> None:
+    broken = tmp_path / "broken.png"
+    broken.write_bytes((small_world / "images" / "train-000000.png").read_bytes()[:200])
+    pairs = [{"query": {"text": "a red star"}, "candidate": {"image": str(broken)}}]
+    (tmp_path / "pairs.json").write_text(json.dumps(pairs))
+    recipe = load_recipe(
+        "small-stage1",
+        [
+            *changes,
+            f'data.sources={{pairs="{tmp_path / "pairs.json"}"}}',
+            "data.weights={pairs=1}",
+        ],
+    )
+    with pytest.raises(DataError, match=r"broken\.png"):
+        train(recipe, tmp_path / "run")
