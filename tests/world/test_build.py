@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import itertools
 import json
 import os
 import signal
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+import numpy.typing as npt
 import pytest
 from PIL import Image
 
@@ -21,6 +23,7 @@ from unite.world.build import (
     FACTS,
     MARKER,
     VERSION,
+    Plan,
     build_world,
     draw,
     gallery_size,
@@ -28,10 +31,12 @@ from unite.world.build import (
     read_facts,
     write_atomic,
 )
+from unite.world.pairs import STAGE_1, STAGE_2, PairWriter
 from unite.world.render import render_clip, render_image
 from unite.world.sampling import rng_for
 
 from .conftest import SEED, SIZE, World
+from .test_render import expected_frames
 
 SCRIPT = """
 import sys
@@ -271,16 +276,80 @@ def test_atomic_writes_leave_the_old_file_or_the_new(tmp_path: Path) -> None:
     assert path.read_bytes() == b"old"
 
 
-def test_texts_use_few_words(world: World) -> None:
-    def texts(value: object) -> list[str]:
-        if isinstance(value, dict):
-            own = [value[key] for key in ("text", "instruction") if key in value]
-            return own + [text for each in value.values() for text in texts(each)]
-        if isinstance(value, list):
-            return [text for each in value for text in texts(each)]
-        return []
+def spoken(document: object) -> list[str]:
+    """Every text and instruction in a JSON document."""
+    if isinstance(document, dict):
+        own = [document[key] for key in ("text", "instruction") if key in document]
+        return own + [text for each in document.values() for text in spoken(each)]
+    if isinstance(document, list):
+        return [text for each in document for text in spoken(each)]
+    return []
 
-    train = {path: json.loads(path.read_bytes()) for path in world.root.glob("train/*.json")}
-    spoken = " ".join(text for rows in train.values() for text in texts(rows))
-    words = set(spoken.replace(",", " ").replace(":", " ").split())
-    assert 90 < len(words) < 140
+
+def words(texts: list[str]) -> set[str]:
+    return set(" ".join(texts).replace(",", " ").replace(":", " ").split())
+
+
+def test_texts_use_few_words(world: World) -> None:
+    documents = [json.loads(path.read_bytes()) for path in world.root.glob("train/*.json")]
+    assert 90 < len(words(spoken(documents))) < 140
+
+
+def test_evaluation_uses_no_word_that_training_lacks(wide_plan: Plan) -> None:
+    writer = PairWriter(wide_plan.images, wide_plan.clips, 1)
+    trained = words(spoken([writer.rows(source) for source in (*STAGE_1, *STAGE_2)]))
+    documents = [task.document() for tasks in wide_plan.tasks.values() for task in tasks]
+    asked = words(spoken(documents) + list(wide_plan.demo.notes.values()))
+    asked |= words(spoken(wide_plan.demo.queries))
+    assert asked <= trained
+    assert len(asked) > 100
+
+
+def decoded(path: Path) -> npt.NDArray[np.uint8]:
+    """The four frames a model sees of a file, shape (4, H, W, 3)."""
+    with av.open(str(path)) as file:
+        frames = [frame.to_ndarray(format="rgb24") for frame in file.decode(video=0)]
+    return np.stack(frames)[np.linspace(0, len(frames) - 1, 4).round().astype(int)]
+
+
+def test_files_of_a_temporal_group_can_be_told_apart(world: World) -> None:
+    """By the four frames alone: each is nearest to what its own story may show."""
+    paths = [path for path in world.media if "-order-" in path]
+    groups = [list(each) for _, each in itertools.groupby(paths, lambda path: path[:-6])]
+    assert len(groups) == 6
+    for group in groups:
+        for path in group:
+            frames = decoded(world.root / path).astype(int)
+            far = {other: misfit(world, path, other, frames) for other in group}
+            assert min(far, key=lambda other: far[other]) == path
+
+
+def misfit(world: World, path: str, story: str, frames: npt.NDArray[np.int_]) -> float:
+    rng = rng_for(SEED, f"look {path}")
+    allowed = expected_frames(world.media[story].scene, rng)
+    pairs = zip(frames, allowed, strict=True)
+    return float(sum(min(np.abs(frame - each).mean() for each in ways) for frame, ways in pairs))
+
+
+def test_every_edit_shows(world: World) -> None:
+    changes = [change for family in world.plan.images for change in family.changes]
+    for change in changes:
+        before, after = (
+            render_image(medium.scene, rng_for(0, "one look")).astype(int)
+            for medium in (change.before, change.after)
+        )
+        assert (np.abs(before - after).max(axis=2) > 40).sum() >= 10, change.edit
+
+
+def test_no_two_files_are_equal(world: World) -> None:
+    media = [
+        digest for path, digest in digests(world.root).items() if path[-4:] in (".png", ".mp4")
+    ]
+    assert len(set(media)) == len(media)
+
+
+def test_a_world_of_one_is_whole(tmp_path: Path) -> None:
+    facts = build_world(tmp_path / "w", 1, 0, workers=1)
+    assert facts.train["ti_fine"] == facts.train["tv_fine"] == 1
+    assert facts.train["it2i_edit"] == facts.train["vt2v"] == facts.train["i2i"] == 0
+    assert facts.eval["seen_combinations"]["it2i_edit"] == facts.gallery == 16
