@@ -51,14 +51,14 @@ class PairCollator:
     def _sides(self, pair: Pair) -> Iterator[tuple[Item, int, int, int]]:
         """Each item of a pair with its side, modality code and content id."""
         target = int(pair.target_modality)
-        yield pair.query, QUERY, int(pair.query.modality), _code(pair, pair.query_id)
-        yield pair.candidate, CANDIDATE, target, _code(pair, pair.candidate_id)
+        yield pair.query, QUERY, int(pair.query.modality), _code(pair.query_id)
+        yield pair.candidate, CANDIDATE, target, _code(pair.candidate_id)
         if self.hard_negatives:
             for item, name in zip(pair.negatives, pair.negative_ids, strict=True):
-                yield item, NEGATIVE, int(item.modality), _code(pair, name)
+                yield item, NEGATIVE, int(item.modality), _code(name)
 
 
-def _code(pair: Pair, content_id: str) -> int:
-    """A content id as a 63-bit number; ids of different sources never meet."""
-    digest = hashlib.blake2b(f"{pair.source}\0{content_id}".encode(), digest_size=8).digest()
+def _code(content_id: str) -> int:
+    """A content id as a 63-bit number; equal meanings of different sources stay equal."""
+    digest = hashlib.blake2b(content_id.encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") >> 1

@@ -1,0 +1,119 @@
+"""`unite index` and `unite search` with a real model on real and broken files."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Unite
+from tests.cli.media import write_clip, write_picture
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    directory = tmp_path / "media"
+    (directory / "deep").mkdir(parents=True)
+    write_picture(directory / "one.png", 1)
+    write_picture(directory / "deep" / "two.jpg", 2)
+    write_clip(directory / "clip.mp4", 3)
+    (directory / "notes.txt").write_text("a red star\n\na blue ring")
+    (directory / "data.csv").write_text("not, ours")
+    return directory
+
+
+def hits(output: str) -> list[dict[str, object]]:
+    answer = json.loads(output)
+    assert set(answer) == {"ranking", "hits"}
+    found: list[dict[str, object]] = answer["hits"]
+    return found
+
+
+def test_index_then_search_by_anything(
+    unite: Unite, tiny: Path, folder: Path, tmp_path: Path
+) -> None:
+    library = tmp_path / "library"
+    indexed = unite("index", folder, "-l", library, "-m", tiny, "--json")
+    assert indexed.exit_code == 0, indexed.output
+    assert json.loads(indexed.stdout)["added"] == 4
+    for words in (
+        ["a red star"],
+        ["--image", folder / "one.png"],
+        ["--video", folder / "clip.mp4"],
+        ["like this", "--image", folder / "one.png"],
+    ):
+        result = unite("search", *words, "-l", library, "--json")
+        assert result.exit_code == 0, result.output
+        found = hits(result.stdout)
+        assert len(found) == 4
+        assert set(found[0]) == {"id", "path", "modality", "score", "start", "end"}
+
+
+def test_a_picture_finds_itself_first(
+    unite: Unite, tiny: Path, folder: Path, tmp_path: Path
+) -> None:
+    unite("index", folder, "-l", tmp_path / "l", "-m", tiny)
+    result = unite(
+        "search", "--image", folder / "one.png", "-l", tmp_path / "l", "--only", "image", "--json"
+    )
+    first = hits(result.stdout)[0]
+    assert str(first["path"]).endswith("one.png")
+    assert first["score"] == pytest.approx(1, abs=1e-4)
+
+
+def test_broken_files_are_named_and_the_rest_goes_on(
+    unite: Unite, tiny: Path, folder: Path, tmp_path: Path
+) -> None:
+    (folder / "cut.png").write_bytes((folder / "one.png").read_bytes()[:200])
+    (folder / "cut.mp4").write_bytes((folder / "clip.mp4").read_bytes()[:200])
+    result = unite("index", folder, "-l", tmp_path / "l", "-m", tiny, "--json")
+    assert result.exit_code == 3
+    outcome = json.loads(result.stdout)
+    assert outcome["added"] == 4
+    assert sorted(Path(path).name for path in outcome["failed"]) == ["cut.mp4", "cut.png"]
+    assert all(outcome["failed"].values())
+
+
+def test_a_library_of_another_model_is_refused(
+    unite: Unite, tiny: Path, folder: Path, tmp_path: Path
+) -> None:
+    from dataclasses import replace
+
+    from unite.model.checkpoint import load_model, save_model
+
+    unite("index", folder, "-l", tmp_path / "l", "-m", tiny)
+    model = load_model(str(tiny))
+    save_model(
+        replace(model, policy=model.policy.with_frames(nframes=2)), tmp_path / "other", dtype="float32"
+    )
+    result = unite("index", folder, "-l", tmp_path / "l", "-m", tmp_path / "other")
+    assert result.exit_code == 1
+    assert "model" in str(result.exception)
+    again = unite("search", "a", "-l", tmp_path / "l", "-m", tmp_path / "other")
+    assert again.exit_code == 1
+
+
+def test_a_model_that_lacks_a_tensor_is_refused(
+    unite: Unite, tiny: Path, folder: Path, tmp_path: Path
+) -> None:
+    from safetensors.torch import load_file, save_file
+
+    broken = shutil.copytree(tiny, tmp_path / "broken")
+    weights = load_file(broken / "model.safetensors")
+    weights.pop("model.norm.weight")
+    save_file(weights, broken / "model.safetensors")
+    result = unite("index", folder, "-l", tmp_path / "l", "-m", broken)
+    assert result.exit_code == 1
+    assert "model.norm.weight" in str(result.exception)
+    assert not (tmp_path / "l").exists()
+
+
+def test_questions_without_an_answer_are_explained(
+    unite: Unite, tiny: Path, folder: Path, tmp_path: Path
+) -> None:
+    assert "Make one" in str(unite("search", "a", "-l", tmp_path / "none").exception)
+    unite("index", folder, "-l", tmp_path / "l", "-m", tiny)
+    for words in ([], ["--image", tmp_path / "none.png"], ["a", "--only", "pictures"]):
+        result = unite("search", *words, "-l", tmp_path / "l")
+        assert result.exit_code == 1
+        assert str(result.exception)
