@@ -47,6 +47,10 @@ format: install ## Format and mend what can be mended
 	$(RUN)/ruff check --fix .
 	$(RUN)/ruff format .
 
+.PHONY: docs
+docs: install ## Renew the page of all verbs and options
+	COLUMNS=100 $(RUN)/python -m typer unite.cli.main utils docs --name unite > docs/cli.md
+
 .PHONY: clean
 clean: ## Remove the demo's output and all caches, but not .venv
 	rm -rf demo build .coverage* .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import struct
-import warnings
 import zlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from unite.errors import MediaError
 from unite.media.source import Limits, open_source
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
 
 _DECODE_ERRORS = (
     OSError,  # truncated and unidentified files, and most faults of Pillow's plugins
@@ -26,75 +24,132 @@ _DECODE_ERRORS = (
     EOFError,
     OverflowError,
     MemoryError,
+    Image.DecompressionBombError,  # a frame inside the file larger than the file claims
 )
+# Between one and two times its limit Pillow only warns; who turns warnings into errors gets ours.
+# Silencing it with warnings.catch_warnings would not be safe in a server's threads.
+_BOMB = (Image.DecompressionBombError, Image.DecompressionBombWarning)
+_ORIENTATION = 0x0112
+_PROGRAMS = {"EPS"}  # Pillow hands these to Ghostscript
+_PREVIEWS = {"MPO"}  # a phone's JPEG: its further frames are previews and depth maps
+_WHITE = (255, 255, 255)
 
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """An RGB picture and what a reader should know of how it was read."""
+    """An RGB picture in memory, and what a reader should know of how it was read."""
 
-    image: Image
+    image: Image.Image
     note: str | None = None
 
 
-def open_image(reference: str | Image, limits: Limits | None = None) -> Picture:
+def open_image(reference: str | Image.Image, limits: Limits | None = None) -> Picture:
     """Open a picture, turn it upright by its EXIF data and convert it to RGB.
 
-    Transparency is laid on white and 16-bit values are scaled to 8, as the published
-    pipeline's conversion does for the former; of an animation the first frame is taken.
+    Transparency is laid on white: the released code drops the alpha channel instead, which
+    shows whatever colour lies hidden there, often black. Values of more than 8 bits are scaled;
+    of an animation the first frame is taken. Opaque 8-bit pictures are what the released code
+    makes of them, to the bit.
 
     Args:
-        reference: A path, a `data:` URI, or a picture in memory.
+        reference: A path, a `file://` address, a `data:` URI, or a picture in memory (which
+            is left as it is).
         limits: The largest picture.
 
     Raises:
         MediaError: It cannot be opened or decoded, or is beyond the limits.
     """
-    from PIL import Image
-
     limits = limits or Limits()
     if isinstance(reference, Image.Image):
-        limits.check_size("The picture", *reference.size)
-        return Picture(_rgb(reference))
+        return _decode("The picture", reference, limits)
     name, source = open_source(reference, limits)
     try:
-        with warnings.catch_warnings(), Image.open(source) as image:
-            warnings.simplefilter("ignore")  # a bomb is judged by our own limit below
-            limits.check_size(name, *image.size)
-            frames = getattr(image, "n_frames", 1)
-            note = f"first of {frames} frames" if frames > 1 else None
-            return Picture(_rgb(image), note)
-    except MediaError:
-        raise
-    except Image.DecompressionBombError as error:
-        raise MediaError(f"{name} is too large: {error}", "Shrink it.") from error
-    except _DECODE_ERRORS as error:
+        image = Image.open(source)
+    except _BOMB as error:
         raise MediaError(
-            f"{name} cannot be decoded as a picture: {error}.", "Is it whole, and a picture?"
+            f"{name} is too large: {error}",
+            "Shrink it, or raise PIL.Image.MAX_IMAGE_PIXELS if you trust the file.",
         ) from error
+    except UnidentifiedImageError as error:
+        raise MediaError(
+            f"{name} is no picture of a known format, or its first bytes are damaged.",
+            "Convert it to JPEG or PNG; name a clip as a video.",
+        ) from error
+    except _DECODE_ERRORS as error:
+        raise _damaged(name, error) from error
+    with image:
+        return _decode(name, image, limits)
 
 
-def _rgb(image: Image) -> Image:
-    """Upright, 8 bits, three channels."""
-    from PIL import Image as Pillow
-    from PIL import ImageOps
-
-    image = ImageOps.exif_transpose(image)
-    if image.mode in ("I;16", "I;16B", "I;16L", "I;16N", "I", "F"):
-        return _eight_bits(image).convert("RGB")
-    if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
-        image = image.convert("RGBA")
-        white = Pillow.new("RGB", image.size, (255, 255, 255))
-        white.paste(image, mask=image.getchannel("A"))
-        return white
-    return image.convert("RGB")
+def _damaged(name: str, error: BaseException) -> MediaError:
+    reason = str(error) or type(error).__name__
+    return MediaError(
+        f"{name} cannot be decoded as a picture: {reason}.", "Is it whole, and a picture?"
+    )
 
 
-def _eight_bits(image: Image) -> Image:
+def _decode(name: str, image: Image.Image, limits: Limits) -> Picture:
+    if image.format in _PROGRAMS:
+        raise MediaError(
+            f"{name} is a program in {image.format} and is not run.", "Convert it to PNG."
+        )
+    limits.check_size(name, *image.size)
+    notes: list[str] = []
+    try:
+        image.load()
+        flat = _rgb(image, notes)
+    except _DECODE_ERRORS as error:
+        raise _damaged(name, error) from error
+    flat = _upright(image, flat, notes)
+    _count_frames(image, notes)
+    return Picture(flat, "; ".join(notes) or None)
+
+
+def _rgb(image: Image.Image, notes: list[str]) -> Image.Image:
+    """A new picture of 8 bits and three channels; never the caller's own object."""
+    if image.mode.startswith(("I", "F")):
+        return _eight_bits(image, notes)
+    if not image.has_transparency_data:
+        return image.copy() if image.mode == "RGB" else image.convert("RGB")
+    if image.mode == "La":  # premultiplied grey has no direct way to RGBA
+        image = image.convert("LA")
+    layer = image.convert("RGBA")
+    white = Image.new("RGB", layer.size, _WHITE)
+    white.paste(layer, mask=layer.getchannel("A"))
+    return white
+
+
+def _eight_bits(image: Image.Image, notes: list[str]) -> Image.Image:
     """Scale deep grey values; Pillow's own conversion would clip them at 255."""
-    import numpy as np
-    from PIL import Image as Pillow
+    values_HW = np.nan_to_num(np.asarray(image, dtype=np.float64))
+    full = 65535.0
+    if not image.mode.startswith("I;16"):  # the file does not tell its range
+        top = float(values_HW.max())
+        usual = (1.0, 255.0, 65535.0) if image.mode == "F" else (255.0, 65535.0)
+        full = next((full for full in usual if top <= full), top)
+        notes.append(f"grey values taken as 0 to {full:g}")
+    values_HW = np.clip(values_HW * (255.0 / full), 0, 255).round()
+    return Image.fromarray(values_HW.astype(np.uint8)).convert("RGB")
 
-    values = np.asarray(image, dtype=np.float64)
-    top = 65535.0 if image.mode.startswith("I") and values.max(initial=0) > 255 else 255.0
-    return Pillow.fromarray(np.clip(values * (255.0 / top), 0, 255).round().astype(np.uint8))
+
+def _upright(image: Image.Image, flat: Image.Image, notes: list[str]) -> Image.Image:
+    """Turn and mirror ``flat`` as the EXIF data of ``image`` says."""
+    try:
+        orientation = image.getexif().get(_ORIENTATION, 1)
+        if orientation not in range(2, 9):
+            return flat
+        flat.getexif()[_ORIENTATION] = orientation
+        return ImageOps.exif_transpose(flat)
+    except _DECODE_ERRORS:  # the pixels are whole: a broken note must not cost the picture
+        notes.append("its EXIF data is broken, so it may lie on its side")
+        return flat
+
+
+def _count_frames(image: Image.Image, notes: list[str]) -> None:
+    """Say that more frames follow; the first is decoded, so damage among them does no harm."""
+    if image.format in _PREVIEWS or not getattr(image, "is_animated", False):
+        return
+    try:
+        notes.append(f"first of {getattr(image, 'n_frames', 1)} frames")
+    except _DECODE_ERRORS:
+        notes.append("first of several frames")

@@ -10,7 +10,7 @@ Shapes: T frames, H rows, W columns, C channels, P patches, K values a patch.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -39,12 +39,16 @@ class PixelPolicy:
         min_pixels: Lower limit of the second resize, of pictures and of each frame.
         max_pixels: Upper limit of the second resize.
         clip_min_pixels: Lower limit of a frame's first resize.
-        clip_max_pixels: Upper limit of a frame's first resize; wins over the lower one.
+        clip_max_pixels: Upper limit of a frame's first resize; may be the smaller of the two.
+            It wins if the size rounded to the factor is above it.
         patch_size: Side of a patch in pixels.
         merge_size: Side of the square of patches that becomes one token.
         temporal_patch_size: Frames in one patch.
         mean: Of each channel, subtracted from values in 0..1.
         std: Of each channel, by which they are divided.
+
+    Raises:
+        ValueError: A number is not above zero, or a picture's lower limit is above its upper one.
     """
 
     first_min_pixels: int = 4 * _TOKEN
@@ -59,6 +63,13 @@ class PixelPolicy:
     mean: tuple[float, float, float] = (0.48145466, 0.4578275, 0.40821073)
     std: tuple[float, float, float] = (0.26862954, 0.26130258, 0.27577711)
 
+    def __post_init__(self) -> None:
+        for name, value in asdict(self).items():
+            if name != "mean" and min(value if isinstance(value, tuple) else (value,)) <= 0:
+                raise ValueError(f"{name} must be above 0, not {value}.")
+        if self.first_min_pixels > self.first_max_pixels or self.min_pixels > self.max_pixels:
+            raise ValueError("The lower limit of a picture's pixels is above the upper one.")
+
     @property
     def factor(self) -> int:
         """Every side is a multiple of this many pixels."""
@@ -70,16 +81,25 @@ def smart_resize(
 ) -> tuple[int, int]:
     """The size nearest to the given one whose sides are multiples and whose area is in range.
 
+    The rule of Qwen2-VL, to the pixel. Where `min_pixels` is above `max_pixels`, as for clips, a
+    size above both is shrunk to the upper limit and one below both is enlarged to the lower.
+
     Args:
         height: In pixels.
         width: In pixels.
         factor: What both sides become multiples of.
-        min_pixels: Smallest area; enlarged up to it.
-        max_pixels: Largest area; wins when both cannot hold.
+        min_pixels: Smallest area; what is below it after rounding is enlarged.
+        max_pixels: Largest area; looked at first.
 
     Returns:
-        Height and width. A very thin picture keeps one factor as its shorter side.
+        Height and width. A very thin picture keeps one factor as its shorter side, and may
+        thereby pass the upper limit; the released code gives it no pixels and fails.
+
+    Raises:
+        MediaError: A side is not above zero.
     """
+    if height < 1 or width < 1:
+        raise MediaError(f"A picture of {height} rows and {width} columns has no pixels.")
     high = max(factor, round(height / factor) * factor)
     wide = max(factor, round(width / factor) * factor)
     if high * wide > max_pixels:
@@ -110,19 +130,26 @@ def resize_frames(frames_THWC: Bytes, policy: PixelPolicy) -> Bytes:
     """Both resizes of a clip's frames.
 
     The first is a bicubic with antialias on floats, rounded to 8 bits; the second is a
-    picture's own.
+    picture's own. Frames are taken one by one, since the floats of a long clip would take
+    gigabytes; the values do not depend on it.
+
+    Raises:
+        MediaError: There are no frames.
     """
     from PIL import Image
 
+    if 0 in frames_THWC.shape:
+        raise MediaError("The clip has no frames.")
     height, width = first_frame_size(frames_THWC.shape[1], frames_THWC.shape[2], policy)
-    frames_THWC = _resample_frames(frames_THWC, height, width)
-    return np.stack([_second_resize(Image.fromarray(frame), policy) for frame in frames_THWC])
+    resized = (_resample_frame(frame, height, width) for frame in frames_THWC)
+    return np.stack([_second_resize(Image.fromarray(frame), policy) for frame in resized])
 
 
 def first_frame_size(height: int, width: int, policy: PixelPolicy) -> tuple[int, int]:
     """Height and width of a frame after the first resize."""
-    lowest = min(policy.clip_min_pixels, policy.clip_max_pixels)
-    return smart_resize(height, width, policy.factor, lowest, policy.clip_max_pixels)
+    return smart_resize(
+        height, width, policy.factor, policy.clip_min_pixels, policy.clip_max_pixels
+    )
 
 
 def patchify(frames_THWC: Bytes, policy: PixelPolicy) -> tuple[Bytes, tuple[int, int, int]]:
@@ -183,17 +210,16 @@ def _resample(image: Image, height: int, width: int) -> Image:
     return image.resize((width, height), Pillow.Resampling.BICUBIC)
 
 
-def _resample_frames(frames_THWC: Bytes, height: int, width: int) -> Bytes:
+def _resample_frame(frame_HWC: Bytes, height: int, width: int) -> Bytes:
     """Bicubic with antialias in float, then rounded: torch's 8-bit kernel gives other values."""
-    if frames_THWC.shape[1:3] == (height, width):
-        return frames_THWC
-    if 0 in frames_THWC.shape:
-        raise MediaError("The clip has no frames.")
+    if frame_HWC.shape[:2] == (height, width):
+        return frame_HWC
     import torch
     from torch.nn.functional import interpolate
 
-    frames_TCHW = torch.from_numpy(frames_THWC).permute(0, 3, 1, 2).float()
+    frame_1CHW = torch.from_numpy(frame_HWC.astype(np.float32)).permute(2, 0, 1)[None]
     resized = interpolate(
-        frames_TCHW, (height, width), mode="bicubic", antialias=True, align_corners=False
+        frame_1CHW, (height, width), mode="bicubic", antialias=True, align_corners=False
     )
-    return resized.round_().clamp_(0, 255).to(torch.uint8).permute(0, 2, 3, 1).contiguous().numpy()
+    rounded = resized.round_().clamp_(0, 255).to(torch.uint8)[0]
+    return rounded.permute(1, 2, 0).contiguous().numpy()

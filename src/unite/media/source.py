@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import io
+import re
+import stat
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import unquote_to_bytes
+from urllib.parse import unquote_to_bytes, urlsplit
+from urllib.request import url2pathname
 
 from unite.errors import MediaError
+
+_SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -18,10 +22,12 @@ class Limits:
     """The largest media that are opened.
 
     Attributes:
-        max_pixels: Of a picture or a frame; a small file can hold a huge picture.
-        max_bytes: Of a file.
-        max_aspect: Longer side over shorter; beyond it no resize leaves anything to see.
-        max_seconds: Of a clip.
+        max_pixels: Of a picture or a frame; a small file can hold a huge picture. The default
+            is where Pillow itself refuses a file as a decompression bomb.
+        max_bytes: Of a file, or of what a `data:` URI holds.
+        max_aspect: Longer side over shorter, as in Qwen2-VL; beyond it no resize leaves
+            anything to see.
+        max_seconds: Of a clip; a damaged header can claim years.
     """
 
     max_pixels: int = 178_956_970
@@ -36,7 +42,7 @@ class Limits:
             MediaError: It has too many pixels, none, or is too thin a strip.
         """
         if width < 1 or height < 1:
-            raise MediaError(f"{name} has no pixels ({width}×{height}).")
+            raise MediaError(f"{name} has no pixels ({width}×{height}).", "Replace the file.")
         if width * height > self.max_pixels:
             raise MediaError(
                 f"{name} has {width}×{height} pixels; at most {self.max_pixels:,} are opened.",
@@ -49,12 +55,26 @@ class Limits:
                 "Cut it into pieces.",
             )
 
+    def check_bytes(self, name: str, size: int) -> None:
+        """Refuse a file by its length.
+
+        Raises:
+            MediaError: It is empty or too large.
+        """
+        if size == 0:
+            raise MediaError(f"{name} is empty.", "Copy or download it again.")
+        if size > self.max_bytes:
+            raise MediaError(
+                f"{name} has {size:,} bytes; the limit is {self.max_bytes:,}.",
+                "Shrink it, or raise the limit if you trust the file.",
+            )
+
 
 def open_source(reference: str, limits: Limits) -> tuple[str, Path | io.BytesIO]:
     """Find what a reference stands for.
 
     Args:
-        reference: A path, or a `data:` URI.
+        reference: A path, a `file://` address, or a `data:` URI.
         limits: The largest file.
 
     Returns:
@@ -64,39 +84,54 @@ def open_source(reference: str, limits: Limits) -> tuple[str, Path | io.BytesIO]
         MediaError: There is no such file, it is empty or too large, or the reference is of a
             kind that is not opened, such as an http address.
     """
-    if reference.startswith("data:"):
-        return "the data URI", io.BytesIO(_data_uri(reference))
-    scheme, sign, _ = reference.partition("://")
-    if sign and scheme.isalpha():
-        raise MediaError(f"{scheme} addresses are not fetched: {reference}.", "Download the file.")
+    if reference[:5].lower() == "data:":
+        return "the data URI", io.BytesIO(_data_uri(reference, limits))
     path = Path(reference)
+    if scheme := _SCHEME.match(reference):
+        if scheme[1].lower() != "file":
+            raise MediaError(
+                f"{scheme[1]} addresses are not fetched: {reference}.", "Download the file."
+            )
+        path = Path(url2pathname(urlsplit(reference).path))
     try:
-        size = path.stat().st_size
-    except (OSError, ValueError) as error:
+        status = path.stat()
+    except (OSError, ValueError) as error:  # ValueError: a null character in the path
         reason = getattr(error, "strerror", None) or str(error)
         raise MediaError(f"{reference} cannot be opened: {reason}.", "Check the path.") from error
-    if path.is_dir():
+    if stat.S_ISDIR(status.st_mode):
         raise MediaError(f"{reference} is a folder.", "Name a file.")
-    if size == 0:
-        raise MediaError(f"{reference} is empty.")
-    if size > limits.max_bytes:
-        raise MediaError(f"{reference} has {size:,} bytes; the limit is {limits.max_bytes:,}.")
+    if not stat.S_ISREG(status.st_mode):  # a pipe would block for ever, a device never end
+        raise MediaError(f"{reference} is no regular file.", "Name a picture or clip on disk.")
+    limits.check_bytes(reference, status.st_size)
     return reference, path
 
 
-def file_digest(path: Path) -> str:
-    """SHA-256 of a file's content, in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def file_digest(path: str | Path) -> str:
+    """SHA-256 of a file's content in hex, read in pieces.
+
+    Raises:
+        MediaError: It cannot be read.
+    """
+    try:
+        with Path(path).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise MediaError(f"{path} cannot be read: {error.strerror}.", "Check the path.") from error
 
 
-def _data_uri(uri: str) -> bytes:
+def _data_uri(uri: str, limits: Limits) -> bytes:
     head, comma, body = uri.partition(",")
     if not comma:
         raise MediaError("The data URI has no comma.", "Write data:image/png;base64,…")
-    if not head.endswith(";base64"):
-        return unquote_to_bytes(body)
+    in_base64 = head.lower().endswith(";base64")
+    # Judged before a copy is made; four letters of base64 hold three bytes, padding up to two less.
+    least = len(body) * 3 // 4 - 2 if in_base64 else len(body) // 3
+    limits.check_bytes("the data URI", max(least, 1))
     try:
-        return base64.b64decode(body, validate=True)
-    except binascii.Error as error:
-        raise MediaError(f"The data URI is not valid base64: {error}.") from error
+        data = base64.b64decode(body, validate=True) if in_base64 else unquote_to_bytes(body)
+    except ValueError as error:  # binascii.Error is one; another is raised beyond ASCII
+        raise MediaError(
+            f"The data URI is not valid base64: {error}.", "Encode the file again."
+        ) from error
+    limits.check_bytes("the data URI", len(data))
+    return data

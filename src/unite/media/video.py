@@ -1,8 +1,13 @@
-"""Clips: which frames are seen, and how they are decoded."""
+"""Clips: the frames that the policy selects, decoded as cheaply as can be.
+
+Legend: T frames selected, F frames of the clip, H rows, W columns; all pixels 8-bit RGB.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import itertools
+import math
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,49 +15,49 @@ import numpy as np
 import numpy.typing as npt
 
 from unite.errors import MediaError
-from unite.media.source import Limits, open_source
+from unite.media.container import decoded, frame_rate, opened, turn
+from unite.media.sampling import FRAME_FACTOR, FramePolicy, frame_count, sample_indices
+from unite.media.source import Limits
+from unite.media.timeline import Timeline, read_timeline, surviving_timeline
 from unite.types import Clip
 
 if TYPE_CHECKING:
     from av.container import InputContainer
     from av.video.stream import VideoStream
 
-FRAME_FACTOR = 2
-"""Frames are counted in pairs, because the vision tower joins two into one patch."""
+__all__ = [
+    "FRAME_FACTOR",
+    "FramePolicy",
+    "Frames",
+    "Probe",
+    "frame_count",
+    "probe",
+    "read_clip",
+    "sample_indices",
+]
 
-SEEK_COST = 24
-"""A seek decodes from the last key frame; with usual distances that is about so many frames."""
+Bytes = npt.NDArray[np.uint8]
+Shrink = Callable[[Bytes], Bytes]
 
+SEEK_COST = 12
+"""A seek is worth it if it spares the decoding of more frames than this."""
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class FramePolicy:
-    """How many frames of a clip are seen; the defaults are those of the released weights.
-
-    Attributes:
-        fps: Frames taken for each second.
-        min_frames: At least so many, if the clip has them.
-        max_frames: At most so many.
-        nframes: A fixed count instead.
-    """
-
-    fps: float = 1.0
-    min_frames: int = 4
-    max_frames: int = 12
-    nframes: int | None = None
+_NEVER, _ALWAYS = math.inf, -math.inf  # costs of a seek that force one way or the other
+_SLACK = 1e-3  # seconds; times written down in milliseconds still name their frame
 
 
 @dataclass(frozen=True, slots=True)
 class Frames:
     """The frames of a clip: (T, H, W, 3) 8-bit RGB, their numbers, and a note for the reader."""
 
-    frames_THWC: npt.NDArray[np.uint8]
+    frames_THWC: Bytes
     indices: tuple[int, ...]
     note: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """What a container says of its video."""
+    """What a container says of its video; the rotation is in degrees against the clock."""
 
     frames: int
     rate: float
@@ -66,228 +71,188 @@ class Probe:
         return self.frames / self.rate
 
 
-def frame_count(total: int, rate: float, policy: FramePolicy) -> int:
-    """How many of a clip's frames are seen: an even number, at least two.
+def probe(reference: str, limits: Limits | None = None) -> Probe:
+    """Read what a container says of its video; one frame is decoded for the rotation.
 
-    Args:
-        total: Frames of the clip.
-        rate: Its frames a second.
-        policy: The rule.
-    """
-    if policy.nframes is not None:
-        wanted = round(policy.nframes / FRAME_FACTOR) * FRAME_FACTOR
-    else:
-        least = -(-policy.min_frames // FRAME_FACTOR) * FRAME_FACTOR
-        most = policy.max_frames // FRAME_FACTOR * FRAME_FACTOR
-        by_time = min(max(total / rate * policy.fps, least), most)
-        wanted = round(by_time / FRAME_FACTOR) * FRAME_FACTOR
-    return max(FRAME_FACTOR, min(wanted, total // FRAME_FACTOR * FRAME_FACTOR))
-
-
-def sample_indices(total: int, count: int) -> tuple[int, ...]:
-    """Frame numbers spread evenly from the first to the last frame."""
-    return tuple(np.linspace(0, total - 1, count, dtype=np.float32).round().astype(int).tolist())
-
-
-def probe(path: str, limits: Limits | None = None) -> Probe:
-    """Read what a container says of its video, without decoding it.
+    Frames are counted by reading all packets only where the container does not tell.
 
     Raises:
         MediaError: It cannot be opened, or has no video.
     """
-    with _Opened(path, limits or Limits()) as (container, stream):
-        return _probe(path, container, stream)
+    limits = limits or Limits()
+    with opened(reference, limits) as (container, stream):
+        frame = next(decoded(container, stream), None)
+        if frame is None:
+            raise MediaError(f"{reference} has no frame that can be decoded.", "Is it whole?")
+        rotation, width, height = turn(frame), stream.width, stream.height
+        total, rate = stream.frames, frame_rate(stream)
+    if total <= 0 or rate <= 0:
+        timeline = read_timeline(reference, limits)
+        total, rate = timeline.total, timeline.rate
+    return Probe(total, rate, width, height, rotation)
 
 
-def read_clip(clip: Clip, policy: FramePolicy, limits: Limits | None = None) -> Frames:
+def read_clip(
+    clip: Clip,
+    policy: FramePolicy,
+    limits: Limits | None = None,
+    *,
+    shrink: Shrink | None = None,
+) -> Frames:
     """Decode the frames that the policy selects, from one pass or by seeking as is cheaper.
 
+    Both ways give the same bits. A file that breaks off, or some of whose frames are damaged,
+    gives the frames that decode, spread anew, and a note.
+
     Args:
-        clip: The file, with start and end where only a part is meant.
+        clip: The file, with start and end where only a part is meant: the frames on screen
+            from start up to, but not at, end.
         policy: Which frames.
         limits: The largest clip.
+        shrink: Applied to each frame, as (1, H, W, 3), as soon as it is decoded, so that a long
+            clip of large frames never lies whole in memory.
 
     Raises:
-        MediaError: It cannot be opened or decoded, has no video, is longer than the limits,
-            or ends before two frames are decoded.
+        MediaError: It cannot be opened or decoded, has no video, is beyond the limits, the part
+            is not in it, or fewer frames decode than the policy asks for at least.
     """
     limits = limits or Limits()
-    with _Opened(clip.path, limits) as (container, stream):
-        facts = _probe(clip.path, container, stream)
-        limits.check_size(clip.path, facts.width, facts.height)
-        if facts.seconds > limits.max_seconds:
-            raise MediaError(
-                f"{clip.path} lasts {facts.seconds:.0f} s; the limit is {limits.max_seconds:.0f} s."
-            )
-        first, total = _span(clip, facts)
-        wanted = [first + i for i in sample_indices(total, frame_count(total, facts.rate, policy))]
-        far = max(wanted) > SEEK_COST * len(set(wanted))
-        found = _by_seeking(container, stream, facts, wanted) if far else {}
-    if len(found) < len(set(wanted)):
-        with _Opened(clip.path, limits) as (container, stream):
-            found = _in_one_pass(container, stream, wanted)
-    return _assemble(clip, wanted, found, facts)
+    shrink = shrink or (lambda frames_THWC: frames_THWC)
+    for timeline, cost in _attempts(clip, limits):
+        wanted = _select(clip, timeline, policy, limits)
+        found = _fetch(clip.path, timeline, sorted(set(wanted)), limits, cost, shrink)
+        if len(found) == len(set(wanted)):
+            return _stack(wanted, found, timeline)
+    raise MediaError(f"{clip.path} cannot be decoded.", "Is it whole, and a video?")
 
 
-def _span(clip: Clip, facts: Probe) -> tuple[int, int]:
-    """First frame and number of frames of the part that is meant."""
-    first = round((clip.start or 0.0) * facts.rate)
-    last = facts.frames if clip.end is None else min(facts.frames, round(clip.end * facts.rate))
-    if first >= last:
+def _attempts(clip: Clip, limits: Limits) -> Iterator[tuple[Timeline, float]]:
+    """Ways to read a clip, from the cheapest to the one that no damage defeats."""
+    yield read_timeline(clip.path, limits), SEEK_COST
+    exact = read_timeline(clip.path, limits, exact=True)
+    yield exact, _NEVER
+    yield surviving_timeline(clip.path, limits, exact.declared), _NEVER
+
+
+def _select(clip: Clip, timeline: Timeline, policy: FramePolicy, limits: Limits) -> tuple[int, ...]:
+    """Numbers of the wanted frames; the last one repeated where the clip has only one."""
+    if timeline.seconds > limits.max_seconds:
         raise MediaError(
-            f"{clip.path} lasts {facts.seconds:.2f} s; "
-            f"the part from {clip.start or 0.0} s to {clip.end} s is not in it."
+            f"{clip.path} lasts {timeline.seconds:.0f} s; the limit is {limits.max_seconds:.0f} s.",
+            "Cut it, or raise the limit if you trust the file.",
         )
-    return first, last - first
+    least = policy.min_frames if policy.nframes is None else FRAME_FACTOR
+    if timeline.total < min(least, timeline.declared):
+        raise MediaError(
+            f"{clip.path} breaks off: {timeline.total} of {timeline.declared} frames are there.",
+            "Is the file whole?",
+        )
+    first, total = _span(clip, timeline)
+    count = frame_count(total, timeline.rate, policy)
+    return tuple(first + index for index in sample_indices(total, count))
 
 
-def _assemble(clip: Clip, wanted: Sequence[int], found: dict[int, Any], facts: Probe) -> Frames:
-    """Stack the frames; a clip that breaks off gives what it has, spread anew."""
-    note = None
-    if missing := [index for index in wanted if index not in found]:
-        there = sorted(found)
-        if len(there) < FRAME_FACTOR:
-            raise MediaError(
-                f"{clip.path} breaks off: {len(there)} of {len(wanted)} frames could be decoded.",
-                "Is the file whole?",
-            )
-        note = f"cut short: {len(missing)} of {len(wanted)} frames are missing"
-        wanted = there[: len(there) // FRAME_FACTOR * FRAME_FACTOR]
-    elif len(set(wanted)) < len(wanted):
-        note = "one frame only, seen twice"
-    frames = np.stack([found[index] for index in wanted])
-    turns = facts.rotation // 90 % 4
-    if turns:
-        frames = np.ascontiguousarray(np.rot90(frames, turns, axes=(1, 2)))
-    return Frames(frames, tuple(wanted), note)
+def _span(clip: Clip, timeline: Timeline) -> tuple[int, int]:
+    """First frame and number of frames of the part that is meant."""
+    if clip.start is None and clip.end is None:
+        return 0, timeline.total
+    start = 0.0 if clip.start is None else clip.start
+    end = math.inf if clip.end is None else clip.end
+    if not (0 <= start < end and start < timeline.seconds):
+        raise MediaError(
+            f"{clip.path} lasts {timeline.seconds:.2f} s; "
+            f"the part from {start:g} s to {end:g} s is not in it.",
+            "Give start and end in seconds, the start first.",
+        )
+    times_F = timeline.times
+    first = max(0, int(np.searchsorted(times_F, start + _SLACK, side="right")) - 1)
+    beyond = int(np.searchsorted(times_F, end - _SLACK, side="left"))
+    return first, max(beyond - first, 1)
 
 
-def _in_one_pass(
-    container: InputContainer, stream: VideoStream, wanted: Sequence[int]
-) -> dict[int, Any]:
-    """Decode from the start to the last wanted frame; numbers count presentation order."""
-    targets, found = set(wanted), {}
-    for index, frame in enumerate(_decoded(container, stream)):
-        if index in targets:
-            found[index] = frame.to_ndarray(format="rgb24")
-        if index >= max(targets):
-            break
-    return found
+def _stack(wanted: Sequence[int], found: dict[int, Bytes], timeline: Timeline) -> Frames:
+    notes = []
+    if timeline.total < timeline.declared:
+        notes.append(f"cut short or damaged: {timeline.total} of {timeline.declared} frames")
+    if len(found) == 1:
+        notes.append("one frame only, seen twice")
+    frames_THWC = np.concatenate([found[index] for index in wanted])
+    return Frames(frames_THWC, tuple(wanted), "; ".join(notes) or None)
 
 
-def _by_seeking(
-    container: InputContainer, stream: VideoStream, facts: Probe, wanted: Sequence[int]
-) -> dict[int, Any]:
-    """Jump to the key frame before each wanted frame; for constant frame rates only.
+def _fetch(
+    reference: str,
+    timeline: Timeline,
+    wanted: Sequence[int],
+    limits: Limits,
+    cost: float,
+    shrink: Shrink,
+) -> dict[int, Bytes]:
+    """Decode the wanted frames, up to the first that is not to be had.
 
-    A frame counts as found only if its time is exactly that of its number, so a clip of
-    variable rate falls back to the one pass.
+    Args:
+        reference: The clip.
+        timeline: Its timeline.
+        wanted: Ascending numbers of frames.
+        limits: The largest frame.
+        cost: A seek must spare the decoding of more frames than this.
+        shrink: Applied to each frame.
     """
-    import av
-
-    found: dict[int, Any] = {}
-    if stream.time_base is None or stream.average_rate is None:
-        return found
-    start, step = stream.start_time or 0, 1 / (stream.average_rate * stream.time_base)
-    for target in sorted(set(wanted)):
-        time = start + round(target * step)
-        try:
-            container.seek(time, stream=stream, backward=True)
-            for frame in _decoded(container, stream):
-                if frame.pts is None or frame.pts > time:
-                    return {}
-                if frame.pts == time:
-                    found[target] = frame.to_ndarray(format="rgb24")
-                    break
-        except (av.FFmpegError, OSError):
-            return {}
+    found: dict[int, Bytes] = {}
+    with opened(reference, limits) as (container, stream):
+        walk, here, size = _stamped(container, stream, timeline), 0, None
+        for number in wanted:
+            key = timeline.key_before(number)
+            if timeline.timed and key - here > cost:
+                if not _seek(container, stream, int(timeline.stamps_F[key])):
+                    return found
+                walk = _stamped(container, stream, timeline)
+            frame, walk = _advance(walk, int(timeline.stamps_F[number]))
+            if frame is None:
+                return found
+            size = size or (frame.width, frame.height)
+            limits.check_size(reference, *size)
+            found[number] = shrink(_upright(frame, size)[np.newaxis])
+            here = number + 1
     return found
 
 
-def _decoded(container: InputContainer, stream: VideoStream) -> Iterator[Any]:
-    """Frames until the end, or until the stream breaks off."""
-    import av
-
-    frames = container.decode(stream)
-    while True:
-        try:
-            frame = next(frames, None)
-        except av.FFmpegError:
-            return
-        if frame is None:
-            return
-        yield frame
+def _stamped(
+    container: InputContainer, stream: VideoStream, timeline: Timeline
+) -> Iterator[tuple[int, Any]]:
+    """Frames with their stamps; counted from the start where the file has no times."""
+    frames = decoded(container, stream)
+    if not timeline.timed:
+        return enumerate(frames)
+    return ((frame.pts, frame) for frame in frames if frame.pts is not None)
 
 
-class _Opened:
-    """A container and its first video stream, closed at the end; faults become MediaErrors."""
-
-    def __init__(self, path: str, limits: Limits) -> None:
-        self.path = path
-        self.name, self.source = open_source(path, limits)
-
-    def __enter__(self) -> tuple[InputContainer, VideoStream]:
-        import av
-
-        try:
-            self.container = av.open(
-                str(self.source) if not hasattr(self.source, "read") else self.source, "r"
-            )
-        except (av.FFmpegError, OSError, ValueError) as error:
-            raise MediaError(
-                f"{self.name} cannot be opened as a video: {_reason(error)}.",
-                "Is it whole, and a video?",
-            ) from error
-        if not self.container.streams.video:
-            self.container.close()
-            raise MediaError(f"{self.name} has no video stream.", "Is it sound only?")
-        stream = self.container.streams.video[0]
-        stream.thread_type = "NONE"  # clips are decoded in parallel, not frames
-        return self.container, stream
-
-    def __exit__(self, *_: object) -> None:
-        self.container.close()
+def _advance(
+    walk: Iterator[tuple[int, Any]], stamp: int
+) -> tuple[Any | None, Iterator[tuple[int, Any]]]:
+    """Go on to the frame of a stamp; None, with nothing lost, if the walk has passed it."""
+    for at, frame in walk:
+        if at == stamp:
+            return frame, walk
+        if at > stamp:
+            return None, itertools.chain([(at, frame)], walk)
+    return None, walk
 
 
-def _probe(path: str, container: InputContainer, stream: VideoStream) -> Probe:
-    rate = float(stream.average_rate or stream.guessed_rate or 0)
-    if rate <= 0:
-        raise MediaError(f"{path} has no frame rate.", "Is it a video?")
-    total = stream.frames or _counted(container, stream)
-    if total < 1:
-        raise MediaError(f"{path} has no frames.")
-    return Probe(total, rate, stream.width, stream.height, _rotation(container, stream))
-
-
-def _counted(container: InputContainer, stream: VideoStream) -> int:
-    """Packets of the stream, where the container does not say how many frames it has."""
-    import av
-
-    count = 0
-    try:
-        count = sum(1 for packet in container.demux(stream) if packet.size)
-        container.seek(0)
-    except av.FFmpegError:
-        return count
-    return count
-
-
-def _rotation(container: InputContainer, stream: VideoStream) -> int:
-    """Degrees by which players turn the picture; decoding the first frame tells."""
-    frame = next(_decoded(container, stream), None)
-    rotation = int(getattr(frame, "rotation", 0) or 0)
-    _rewind(container, stream)
-    return rotation
-
-
-def _rewind(container: InputContainer, stream: VideoStream) -> None:
+def _seek(container: InputContainer, stream: VideoStream, stamp: int) -> bool:
     import av
 
     try:
-        container.seek(stream.start_time or 0, stream=stream, backward=True)
-    except av.FFmpegError:
-        return
+        container.seek(stamp, stream=stream, backward=True)
+    except (av.FFmpegError, OverflowError):
+        return False
+    return True
 
 
-def _reason(error: Exception) -> str:
-    return getattr(error, "strerror", None) or str(error)
+def _upright(frame: Any, size: tuple[int, int]) -> Bytes:
+    """Pixels as a player shows them; a clip may change its size, its array cannot."""
+    width, height = size
+    if (frame.width, frame.height) != size:
+        frame = frame.reformat(width=width, height=height, format="rgb24")
+    pixels_HWC: Bytes = frame.to_ndarray(format="rgb24")
+    return np.ascontiguousarray(np.rot90(pixels_HWC, turn(frame) // 90))

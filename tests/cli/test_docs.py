@@ -1,0 +1,18 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+def test_the_page_of_all_verbs_is_what_the_program_says() -> None:
+    """Renew it with `make docs`."""
+    command = [sys.executable, "-m", "typer", "unite.cli.main", "utils", "docs", "--name", "unite"]
+    said = subprocess.check_output(command, text=True, env={**os.environ, "COLUMNS": "100"})
+    assert (DOCS / "cli.md").read_text().strip() == said.strip()
+
+
+def test_every_page_is_listed() -> None:
+    listed = (DOCS / "README.md").read_text()
+    assert all(f"({page.name})" in listed for page in DOCS.glob("*.md") if page.name != "README.md")

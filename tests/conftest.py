@@ -1,0 +1,62 @@
+"""What several parts need: the published reference outputs, a tiny model, small media."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+if TYPE_CHECKING:
+    from unite.model.checkpoint import Model
+
+
+@pytest.fixture(scope="session")
+def golden() -> Path:
+    """Outputs of the published implementation; see the README there."""
+    return Path(__file__).parent / "data" / "golden_a"
+
+
+@pytest.fixture(scope="session")
+def golden_cases(golden: Path) -> dict[str, dict[str, Any]]:
+    cases = json.loads((golden / "cases.json").read_text(encoding="utf-8"))["cases"]
+    return {case["id"]: case for case in cases}
+
+
+@pytest.fixture(scope="session")
+def tiny_model() -> Model:
+    """Random weights, four tokens a picture; nobody may change it."""
+    from unite.model.scratch import random_model
+    from unite.prompts import render
+    from unite.types import Item
+
+    texts = [render(Item(text=f"a {word} boat near the lighthouse")).text for word in "abcdefg"]
+    return random_model(
+        texts,
+        width=32,
+        mlp_width=48,
+        vision_width=32,
+        vision_heads=2,
+        vocabulary=320,
+        side=56,
+        max_tokens=256,
+    )
+
+
+@pytest.fixture(scope="session")
+def media(tmp_path_factory: pytest.TempPathFactory, golden: Path) -> Path:
+    """A folder with three pictures, a clip, a broken picture and a broken clip."""
+    import shutil
+
+    from PIL import Image
+
+    folder = tmp_path_factory.mktemp("media")
+    for number in range(3):
+        values = np.random.default_rng(number).integers(0, 256, (40 + number * 30, 60, 3), np.uint8)
+        Image.fromarray(values).save(folder / f"p{number}.png")
+    shutil.copy(golden / "media" / "clip_2s_320x240_24fps.mp4", folder / "clip.mp4")
+    (folder / "broken.png").write_bytes((folder / "p0.png").read_bytes()[:60])
+    (folder / "broken.mp4").write_bytes(b"no clip at all" * 10)
+    return folder
