@@ -52,7 +52,7 @@ def parse_item(row: Any, folder: Path | None = None) -> Item:
             f"Unknown key {unknown[0]!r} in the item.", did_you_mean(unknown[0], _ITEM_KEYS)
         )
     given = [key for key in row if key in _PARTS and row[key] not in (None, [])]
-    name = row.get("id", row.get("idx"))
+    name = _name(row)
     return Item(
         text=_text(row, "text"),
         images=tuple(_path(ref, folder, "image") for ref in _listed(row.get("image"))),
@@ -108,7 +108,7 @@ def parse_pair(row: Any, folder: Path | None = None, source: str = "") -> Pair:
         )
     query, candidate = parse_item(row["query"], folder), parse_item(row["candidate"], folder)
     negatives = tuple(parse_item(side, folder) for side in _listed(row.get("negative")))
-    target = row.get("target_modal")
+    target = _text(row, "target_modal")
     ids = tuple(str(name) for name in _listed(row.get("negative_id")))
     if ids and len(ids) != len(negatives):
         raise DataError(f"The pair has {len(negatives)} negatives but {len(ids)} negative ids.")
@@ -117,8 +117,8 @@ def parse_pair(row: Any, folder: Path | None = None, source: str = "") -> Pair:
         candidate=candidate,
         negatives=negatives,
         target_modality=Modality.parse(target) if target else candidate.modality,
-        query_id=str(row.get("query_id") or content_id(query)),
-        candidate_id=str(row.get("candidate_id") or content_id(candidate)),
+        query_id=_id(row.get("query_id"), query),
+        candidate_id=_id(row.get("candidate_id"), candidate),
         negative_ids=ids or tuple(content_id(item) for item in negatives),
         source=str(row.get("source") or source),
     )
@@ -133,7 +133,7 @@ def read_rows(path: Path) -> Iterator[tuple[int, Any]]:
         DataError: The file cannot be opened, or is an array that does not parse.
     """
     try:
-        file = path.open(encoding="utf-8")
+        file = path.open(encoding="utf-8-sig")
     except OSError as error:
         raise DataError(f"Cannot read {path}: {error.strerror}.", "Check the path.") from error
     with file:
@@ -146,8 +146,9 @@ def read_rows(path: Path) -> Iterator[tuple[int, Any]]:
             if line.strip():
                 try:
                     yield number, json.loads(line)
-                except json.JSONDecodeError as error:
-                    yield number, DataError(f"Line {number} is not JSON: {error.msg}.")
+                except (ValueError, RecursionError) as error:  # also numbers too long to read
+                    reason = getattr(error, "msg", error)
+                    yield number, DataError(f"Line {number} is not JSON: {reason}.")
 
 
 def read_items(path: Path) -> Iterator[Item | BadRow]:
@@ -170,7 +171,8 @@ def parse_row(number: int, row: Any, folder: Path | None) -> Item | BadRow:
     if isinstance(row, DataError):
         return BadRow(number, name, str(row))
     if isinstance(row, Mapping):
-        name = str(row.get("id", row.get("idx", name)))
+        given = _name(row)
+        name = name if given is None else str(given)
         row = {**row, "id": name}
     try:
         return parse_item(row, folder)
@@ -203,9 +205,18 @@ def read_pairs(path: Path, source: str | None = None) -> list[Pair]:
 def _array(path: Path, text: str) -> list[Any]:
     try:
         rows = json.loads(text)
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{path} is not valid JSON: {error}.") from error
     return list(rows)
+
+
+def _id(given: Any, item: Item) -> str:
+    return content_id(item) if given in (None, "") else str(given)
+
+
+def _name(row: Mapping[str, Any]) -> Any:
+    """The row's own id, `idx` in the released form; null is none."""
+    return row.get("idx") if row.get("id") is None else row["id"]
 
 
 def _text(row: Mapping[str, Any], key: str) -> str | None:

@@ -76,7 +76,7 @@ class Qwen2VLEncoder(nn.Module):
             )
         elif self.training and torch.is_grad_enabled():
             embeds_BLD = embeds_BLD + self._untouched()
-        shared = shared_prefix(input_ids_BL, length_B)
+        shared = shared_prefix(input_ids_BL, length_B, visual_BL)
         order, vectors = [], []
         for rows in length_groups(length_B.tolist()):
             longest = int(length_B[rows].max())
@@ -99,13 +99,14 @@ class Qwen2VLEncoder(nn.Module):
         return 0.0 * self.visual(patches_PK, [(1, merge, merge)]).sum()
 
 
-def shared_prefix(input_ids_BL: Tensor, length_B: Tensor) -> int:
+def shared_prefix(input_ids_BL: Tensor, length_B: Tensor, visual_BL: Tensor) -> int:
     """Number of leading tokens that all rows have in common; at least one token stays a row's own.
 
-    The system turn of the prompt is the same in every item: a third of a short text.
+    The system turn of the prompt is the same in every item: a third of a short text. A visual
+    token is never shared: its id is the same for every picture, what it stands for is not.
     """
     limit = int(length_B.min()) - 1
-    differs_L = (input_ids_BL[:, :limit] != input_ids_BL[:1, :limit]).any(0)
+    differs_L = (input_ids_BL[:, :limit] != input_ids_BL[:1, :limit]).any(0) | visual_BL[0, :limit]
     return int(differs_L.int().argmax()) if bool(differs_L.any()) else limit
 
 
