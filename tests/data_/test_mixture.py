@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from unite.data.mixture import plan_rows
@@ -44,6 +44,7 @@ def test_a_plan_keeps_every_promise(
 
 @settings(max_examples=150)
 @given(sources, runs)
+@example([(1, 1)] * 4 + [(1, 5.5)] * 2, (1, 11, 0))
 def test_counts_are_exact_to_one_example_after_every_batch(
     rows: list[tuple[int, float]], run: tuple[int, int, int]
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -106,9 +107,13 @@ def _in_words(outcome: Outcome) -> str:
 
 
 def _report(outcome: Outcome) -> None:
-    """Failures and notes on stderr, the first of them in full."""
-    for path, note in list(outcome.notes.items())[:FAILURES_SHOWN]:
-        typer.echo(f"note: {path}: {note}", err=True)
+    """Failures and notes on stderr, the first of them in full; equal notes once."""
+    paths = defaultdict(list)
+    for path, note in outcome.notes.items():
+        paths[note].append(path)
+    for note, named in list(paths.items())[:FAILURES_SHOWN]:
+        more = f" and {len(named) - 1} more" if len(named) > 1 else ""
+        typer.echo(f"note: {named[0]}{more}: {note}", err=True)
     for path, reason in list(outcome.failed.items())[:FAILURES_SHOWN]:
         typer.echo(f"failed: {path}: {reason}", err=True)
     left = len(outcome.failed) - FAILURES_SHOWN

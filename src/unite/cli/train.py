@@ -38,9 +38,9 @@ def train(
 
 def run_stage(recipe: Recipe, out: Path, *, resume: bool) -> Path:
     """Train in this process, with a bar for each kind of work on stderr."""
-    from unite.cli.progress import progress_bars
-
     import warnings
+
+    from unite.cli.progress import progress_bars
 
     # Spoken by accelerate to its own callers: nothing that a user of ours could do about it.
     warnings.filterwarnings("ignore", message="`broadcast_buffers` is deprecated")

@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from unite.errors import DataError, ItemError, did_you_mean
 from unite.types import Clip, Item, Modality, Pair
@@ -137,18 +137,10 @@ def read_rows(path: Path) -> Iterator[tuple[int, Any]]:
     except OSError as error:
         raise DataError(f"Cannot read {path}: {error.strerror}.", "Check the path.") from error
     with file:
-        first = file.read(1)
-        file.seek(0)
-        if first == "[":
-            yield from enumerate(_array(path, file.read()), 1)
-            return
-        for number, line in enumerate(file, 1):
-            if line.strip():
-                try:
-                    yield number, json.loads(line)
-                except (ValueError, RecursionError) as error:  # also numbers too long to read
-                    reason = getattr(error, "msg", error)
-                    yield number, DataError(f"Line {number} is not JSON: {reason}.")
+        try:
+            yield from _rows(path, file)
+        except UnicodeDecodeError as error:
+            raise DataError(f"{path} is not UTF-8: {error}.", "Save it as UTF-8.") from error
 
 
 def read_items(path: Path) -> Iterator[Item | BadRow]:
@@ -200,6 +192,21 @@ def read_pairs(path: Path, source: str | None = None) -> list[Pair]:
         except (ItemError, DataError) as error:
             raise DataError(f"{path}, row {number}: {error}") from error
     return pairs
+
+
+def _rows(path: Path, file: TextIO) -> Iterator[tuple[int, Any]]:
+    first = next((sign for sign in iter(lambda: file.read(1), "") if not sign.isspace()), "")
+    file.seek(0)
+    if first == "[":
+        yield from enumerate(_array(path, file.read()), 1)
+        return
+    for number, line in enumerate(file, 1):
+        if line.strip():
+            try:
+                yield number, json.loads(line)
+            except (ValueError, RecursionError) as error:  # also numbers too long to read
+                reason = getattr(error, "msg", error)
+                yield number, DataError(f"Line {number} is not JSON: {reason}.")
 
 
 def _array(path: Path, text: str) -> list[Any]:

@@ -14,7 +14,7 @@ Shapes: N pairs, M hard negatives, D width, A anchors (the local ones of the N),
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 import torch.nn.functional as F
@@ -100,11 +100,14 @@ def mamcl_loss(
         raise ValueError(
             f"queries {tuple(query_ND.shape)} and candidates {tuple(candidate_ND.shape)} differ"
         )
+    if negative_MD is not None and negative_MD.shape[1:] != query_ND.shape[1:]:
+        raise ValueError(f"queries and negatives {tuple(negative_MD.shape)} differ in width")
     if negative_MD is not None and masked and negative_modality_M is None:
         raise ValueError("masked hard negatives need negative_modality_M")
     labels = Labels(
         target_modality_N, query_ids_N, candidate_ids_N, negative_modality_M, negative_ids_M
     )
+    _check_lengths(labels, len(query_ND), 0 if negative_MD is None else len(negative_MD))
     rows = slice(0, len(query_ND))
     return contrast_rows(
         query_ND[rows],
@@ -150,6 +153,15 @@ def contrast_rows(
         rivals_A=(~excluded_AK).sum(1),
         duplicates_A=equal_AK.sum(1) - own,
     )
+
+
+def _check_lengths(labels: Labels, pairs: int, negatives: int) -> None:
+    """One label a row: a single one would spread over all and mask them without a word."""
+    for field in fields(labels):
+        part_N = getattr(labels, field.name)
+        count = negatives if field.name.startswith("negative") else pairs
+        if part_N is not None and part_N.shape != (count,):
+            raise ValueError(f"{field.name} is {tuple(part_N.shape)} for {count} rows")
 
 
 def _exclusions(

@@ -29,6 +29,12 @@ if TYPE_CHECKING:
 
 Grid = tuple[int, int, int]
 
+FOREIGN = (
+    "this model knows only the small world, and this is not of it; "
+    "for real pictures and clips use a released model: -m instruct-2b"
+)
+"""Noted when a small-world model sees a medium of another size than its world's."""
+
 
 @dataclass(frozen=True, slots=True)
 class Pixels:
@@ -158,13 +164,21 @@ def see(reference: str | Image | Clip, policy: Policy, limits: Limits | None = N
     Raises:
         MediaError: It cannot be opened or decoded.
     """
-    limits = limits or Limits()
+    limits, sizes = limits or Limits(), set()
+
+    def shrink(frames_THWC: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        sizes.add(frames_THWC.shape[1] * frames_THWC.shape[2])
+        return resize_frames(frames_THWC, policy.pixels)
+
     if isinstance(reference, Clip):
-        clip = read_clip(reference, policy.frames, limits)
-        frames_THWC, note = resize_frames(clip.frames_THWC, policy.pixels), clip.note
+        clip = read_clip(reference, policy.frames, limits, shrink=shrink)
+        frames_THWC, note = clip.frames_THWC, clip.note
     else:
         picture = open_image(reference, limits)
+        sizes.add(picture.image.width * picture.image.height)
         frames_THWC, note = resize_image(picture.image, policy.pixels)[None], picture.note
+    if policy.small_world and sizes != {policy.pixels.max_pixels}:
+        note = f"{note}; {FOREIGN}" if note else FOREIGN
     patches_PK, grid = patchify(frames_THWC, policy.pixels)
     return Pixels(patches_PK, grid, note)
 
