@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +13,10 @@ import pytest
 
 if TYPE_CHECKING:
     from unite.model.checkpoint import Model
+
+# Tiny matrices gain nothing from threads, and spinning ones take the cores from other workers.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 @pytest.fixture(scope="session")
@@ -33,7 +39,7 @@ def tiny_model() -> Model:
     from unite.types import Item
 
     texts = [render(Item(text=f"a {word} boat near the lighthouse")).text for word in "abcdefg"]
-    return random_model(
+    model = random_model(
         texts,
         width=32,
         mlp_width=48,
@@ -43,6 +49,7 @@ def tiny_model() -> Model:
         side=56,
         max_tokens=256,
     )
+    return replace(model, policy=replace(model.policy, small_world=False))
 
 
 @pytest.fixture(scope="session")

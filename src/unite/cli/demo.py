@@ -198,7 +198,8 @@ def _answer(console: Console, library: Library, encoder: Embedder, path: Path) -
         console.print(f"  [bold]{query['title']}[/bold]: {_asked(query['item'])}")
         for rank, hit in enumerate(hits[:3], 1):
             mark = "[green]✓[/green]" if hit.expected else " "
-            console.print(f"    {rank}. {mark} {hit.score:.3f}  {Path(hit.path).name}", highlight=False)
+            line = f"    {rank}. {mark} {hit.score:.3f}  {Path(hit.path).name}"
+            console.print(line, highlight=False)
     return sections
 
 

@@ -21,9 +21,10 @@ def train(
     resume: Annotated[bool, typer.Option("--resume", help="Go on where the run stopped.")] = False,
 ) -> None:
     """Train one stage; the finished model is OUT/model."""
-    from unite.training.launch import launch
+    from unite.training.launch import end_with_launcher, launch
     from unite.training.recipe import load_recipe
 
+    end_with_launcher()
     loaded = load_recipe(recipe, change or ())
     if "RANK" in os.environ or loaded.run.processes == 1:
         finished = run_stage(loaded, out, resume=resume)

@@ -11,12 +11,14 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Sequence
 
 from unite.errors import UniteError
 
 _POLL_SECONDS = 0.2
+_LIFELINE = "UNITE_LIFELINE"
 
 
 class TrainingError(UniteError):
@@ -43,7 +45,11 @@ def launch(words: Sequence[str], processes: int, threads: int | None) -> None:
         shared["OMP_NUM_THREADS"] = str(threads)
     command = [sys.executable, "-m", "unite.cli.main", "train", *words]
     children = [
-        subprocess.Popen(command, env={**shared, "RANK": str(rank), "LOCAL_RANK": str(rank)})
+        subprocess.Popen(
+            command,
+            env={**shared, "RANK": str(rank), "LOCAL_RANK": str(rank), _LIFELINE: "1"},
+            stdin=subprocess.PIPE,
+        )
         for rank in range(processes)
     ]
     try:
@@ -60,3 +66,18 @@ def launch(words: Sequence[str], processes: int, threads: int | None) -> None:
         raise TrainingError(
             f"Training stopped (exit codes {codes}).", "The reason stands above; mend it, --resume."
         )
+
+
+def end_with_launcher() -> None:
+    """In a process that `launch` started: end when the launcher does, however it ends.
+
+    Its end of our standard input closes even when it is killed.
+    """
+    if os.environ.get(_LIFELINE) is None:
+        return
+
+    def watch() -> None:
+        os.read(sys.stdin.fileno(), 1)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()

@@ -99,7 +99,6 @@ class OptimiserRecipe(_Part):
     steps: int = Field(gt=0)
     warmup: float = Field(0.03, ge=0, lt=1)
     weight_decay: float = 0.0
-    beta2: float = Field(0.999, gt=0, lt=1)
     max_grad_norm: float = 1.0
     seed: int = 0
 

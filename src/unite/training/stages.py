@@ -232,7 +232,6 @@ def _arguments(recipe: Recipe, output: Path) -> Any:
         lr_scheduler_type="cosine",
         warmup_steps=round(optimiser.warmup * optimiser.steps),
         weight_decay=optimiser.weight_decay,
-        adam_beta2=optimiser.beta2,
         max_grad_norm=optimiser.max_grad_norm,
         optim="adamw_torch",
         seed=optimiser.seed,
