@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from unite.model.checkpoint import Model
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 # Tiny matrices gain nothing from threads, and spinning ones take the cores from other workers.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+settings.register_profile("shared-machine", deadline=None)  # time is not what these tests hold
+settings.load_profile("shared-machine")
 
 
 @pytest.fixture(scope="session")

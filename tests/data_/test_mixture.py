@@ -71,9 +71,7 @@ def test_whole_shares_are_met_in_every_batch() -> None:
 def test_the_unit_of_the_weights_does_not_matter() -> None:
     sizes = {"a": 11, "b": 13, "c": 4}
     plans = [
-        plan_rows(
-            sizes, {"a": 1 * u, "b": 2 * u, "c": 4 * u}, batch_size=16, steps=10, seed=1
-        ).rows
+        plan_rows(sizes, {"a": 1 * u, "b": 2 * u, "c": 4 * u}, batch_size=16, steps=10, seed=1).rows
         for u in (1, 0.125, 64)
     ]
     assert (plans[0] == plans[1]).all()

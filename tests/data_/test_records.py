@@ -261,7 +261,7 @@ def test_a_byte_order_mark_or_white_space_before_the_rows(
 
 
 def test_files_that_cannot_be_read_at_all(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="Cannot read .*none.jsonl"):
+    with pytest.raises(DataError, match=r"Cannot read .*none\.jsonl"):
         list(read_rows(tmp_path / "none.jsonl"))
     (tmp_path / "broken.json").write_text('[{"text": "a"},')
     with pytest.raises(DataError, match=r"broken\.json is not valid JSON"):

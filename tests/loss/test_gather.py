@@ -8,11 +8,10 @@ from typing import Any
 import pytest
 import torch
 import torch.multiprocessing
+from tests.loss import ranks
 
 from unite.loss.gather import distributed_mamcl_loss, gather_rows, world_size
 from unite.loss.mamcl import mamcl_loss
-
-from tests.loss import ranks
 
 Found = tuple[int, list[dict[str, Any]]]
 

@@ -112,7 +112,7 @@ def test_published_gradients(published: dict[str, Any], name: str, form: str) ->
 # Equal to the definition
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     st.integers(1, 9), st.integers(0, 5), st.integers(0, 10**6),
     st.booleans(), st.booleans(), st.booleans(), st.sampled_from([0.02, 0.03, 0.2, 1.0]),
@@ -368,7 +368,9 @@ def test_a_tie_is_not_correct() -> None:
         ({"negative_MD": torch.ones(2, 5), "negative_modality_M": torch.ones(2).long()}, None),
     ],
 )
-def test_shapes_that_do_not_agree_are_refused(changes: dict[str, Tensor], message: str | None) -> None:
+def test_shapes_that_do_not_agree_are_refused(
+    changes: dict[str, Tensor], message: str | None
+) -> None:
     given = batch(4, seed=0, ids=False)
     with pytest.raises(ValueError, match=message):
         mamcl_loss(**{**given, **changes})

@@ -139,7 +139,9 @@ def test_a_tensor_of_another_shape_is_named_with_both(copy: Path) -> None:
 
 def test_of_many_faults_the_first_are_named(copy: Path) -> None:
     rewrite(copy, lambda tensors: {f"module.{name}": tensor for name, tensor in tensors.items()})
-    with pytest.raises(CheckpointError, match=r"missing \(.*, …\); .* unexpected \(module\..*, …\)"):
+    with pytest.raises(
+        CheckpointError, match=r"missing \(.*, …\); .* unexpected \(module\..*, …\)"
+    ):
         load_model(str(copy))
 
 

@@ -33,7 +33,13 @@ def test_every_spelling_gives_the_same_config(golden: Path, published: dict[str,
 @pytest.mark.parametrize("rope", ["rope_theta", "rope_scaling", "rope_parameters"])
 def test_the_nested_spelling_of_transformers_5(published: dict[str, Any], rope: str) -> None:
     flat = BackboneConfig.from_json({**published, "rope_theta": 5e5})
-    kept = ("model_type", "vision_config", "image_token_id", "video_token_id", "tie_word_embeddings")
+    kept = (
+        "model_type",
+        "vision_config",
+        "image_token_id",
+        "video_token_id",
+        "tie_word_embeddings",
+    )
     text = {
         key: value
         for key, value in published.items()

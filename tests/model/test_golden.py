@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -52,11 +51,11 @@ def prepared(
     published: Model,
     golden: Path,
     golden_cases: dict[str, Case],
-) -> Iterator[tuple[Case, Model, Item, Features]]:
+) -> tuple[Case, Model, Item, Features]:
     case = golden_cases[request.param]
     model = under(published, case)
     item = parse_item(case["item"], golden)
-    yield case, model, item, Preprocessor(model.tokenizer, model.policy)(item)
+    return case, model, item, Preprocessor(model.tokenizer, model.policy)(item)
 
 
 Prepared = tuple[Case, Model, Item, Features]

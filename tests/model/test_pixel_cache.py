@@ -125,6 +125,18 @@ def test_what_is_not_in_the_cache_is_decoded_at_once(
         full.see("a\x00b.png")
 
 
+def test_a_file_may_be_both_a_picture_and_a_clip(
+    preprocessor: Preprocessor, tmp_path: Path
+) -> None:
+    frames = [Image.new("RGB", (60, 60), color) for color in ("red", "green", "blue", "white")]
+    path = tmp_path / "a.gif"
+    frames[0].save(path, save_all=True, append_images=frames[1:], duration=100)
+    given: list[str | Clip] = [str(path), Clip(str(path))]
+    cache = PixelCache(tmp_path / "cache", preprocessor)
+    cache.fill(given, workers=1)
+    same(cache, preprocessor, given)
+
+
 def test_another_policy_has_another_cache(
     full: PixelCache, preprocessor: Preprocessor, media: Path
 ) -> None:

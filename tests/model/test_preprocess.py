@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -83,10 +84,8 @@ def test_text_and_media_that_do_not_fit(preprocessor: Preprocessor, media: Path)
 @pytest.mark.parametrize("text", ["\ud800", "a\udfffb", "x\x00y", "\ufffe"])
 def test_text_of_any_characters_is_taken_or_refused(preprocessor: Preprocessor, text: str) -> None:
     """JSON may hold half a surrogate pair, which no tokenizer takes."""
-    try:
-        assert len(preprocessor(Item(text=text)).input_ids_L)
-    except ItemError as error:
-        assert str(error)
+    with contextlib.suppress(ItemError):
+        assert len(preprocessor(Item(text=text)).input_ids_L) > 10
 
 
 def test_limits_are_kept(tiny_model: Model, media: Path) -> None:

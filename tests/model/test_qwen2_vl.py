@@ -85,7 +85,6 @@ def embed(encoder: Qwen2VLEncoder, rows: list[Row], width: int = 0) -> Tensor:
         return encoder(**collate(rows, width))
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 def test_equals_transformers(encoder: Qwen2VLEncoder) -> None:
     from transformers import Qwen2VLConfig, Qwen2VLModel
 

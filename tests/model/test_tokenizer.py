@@ -109,7 +109,7 @@ def test_tokenizers_of_another_kind_are_refused(tmp_path: Path) -> None:
     from tokenizers import models
 
     Tokenizer(models.BPE()).save(str(tmp_path / "tokenizer.json"))
-    with pytest.raises(CheckpointError, match="lacks '<|endoftext|>'"):
+    with pytest.raises(CheckpointError, match=r"lacks '<\|endoftext\|>'"):
         load_tokenizer(tmp_path)
 
 

@@ -50,7 +50,7 @@ def read_task(path: Path) -> Task:
         return _task(row, path)
     except OSError as error:
         raise DataError(f"Cannot read {path}: {error.strerror}.") from error
-    except (json.JSONDecodeError, KeyError, ItemError) as error:
+    except (ValueError, KeyError, TypeError, ItemError) as error:
         raise DataError(f"{path} does not hold a task: {error!r}.") from error
 
 
@@ -59,6 +59,8 @@ def _task(row: Mapping[str, Any], path: Path) -> Task:
     queries = tuple(parse_item(query, folder) for query in row["queries"])
     candidates = tuple(parse_item(candidate, folder) for candidate in row["candidates"])
     number = {item.id: place for place, item in enumerate(candidates)}
+    if len(number) != len(candidates):
+        raise ValueError("two candidates have the same id")
     positives = tuple(
         frozenset(number[name] for name in row["positives"][str(query.id)]) for query in queries
     )

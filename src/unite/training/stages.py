@@ -190,6 +190,7 @@ def _fit(
         def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
             progress("training", state.global_step, state.max_steps)
 
+    arguments = _arguments(recipe, output)  # joins the processes, which decoding waits for
     adapters = _add_adapters(model, recipe.model.lora)
     preprocessor = Preprocessor(model.tokenizer, model.policy)
     see = preprocessor.see
@@ -206,7 +207,7 @@ def _fit(
     callbacks = [MetricsFile(output / "metrics.jsonl", loss, recipe.optimiser.batch_size), Bar()]
     trainer = UniteTrainer(
         model=wrapped,
-        args=_arguments(recipe, output),
+        args=arguments,
         train_dataset=Dataset.from_dict({"row": plan.rows}),
         loss=loss,
         data_collator=PairCollator(pairs, preprocessor, see, recipe.loss.hard_negatives),

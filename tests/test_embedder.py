@@ -1,0 +1,215 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from unite import embedder as module
+from unite.embedder import Embedder, stack
+from unite.model.checkpoint import Model, save_model
+from unite.model.preprocess import Pixels
+from unite.types import Clip, Embedding, Encoder, Item
+
+NEAR = 1e-4
+
+
+@pytest.fixture(scope="module")
+def embedder(tiny_model: Model) -> Embedder:
+    return Embedder(tiny_model)
+
+
+@pytest.fixture(scope="module")
+def items(media: Path) -> list[Item]:
+    """All kinds, long and short, some of them broken; a picture in memory too."""
+    p0, p1, p2 = (str(media / f"p{n}.png") for n in range(3))
+    clip = str(media / "clip.mp4")
+    return [
+        Item(text="a red boat"),
+        Item(images=(p0,)),
+        Item(text="broken", images=(str(media / "broken.png"),)),
+        Item(videos=(Clip(clip),), text="<|VIDEO|> a clip"),
+        Item(text="near the lighthouse " * 12),
+        Item(images=(p1, p2), text="both", instruction="compare"),
+        Item(text="x", images=(str(media / "none.png"),)),
+        Item(text="too long " * 400),
+        Item(text="<|IMAGE|> no picture"),
+        Item(images=(Image.new("RGB", (70, 50), "red"),)),
+        Item(videos=(Clip(clip, 0.5, 1.5), Clip(clip)), images=(p0,)),
+        Item(text=""),
+        Item(videos=(Clip(str(media / "broken.mp4")),)),
+        Item(text="a red boat"),
+    ]
+
+
+BROKEN = (2, 6, 7, 8, 12)
+
+
+@pytest.fixture(scope="module")
+def alone(embedder: Embedder, items: list[Item]) -> list[Embedding]:
+    """Each item embedded by itself."""
+    return [next(iter(embedder.embed([item]))) for item in items]
+
+
+def agree(found: list[Embedding], expected: list[Embedding]) -> None:
+    assert len(found) == len(expected)
+    for one, other in zip(found, expected, strict=True):
+        assert (one.error, one.note) == (other.error, other.note)
+        assert (one.vector is None) == (other.vector is None)
+        if one.vector is not None and other.vector is not None:
+            assert np.abs(one.vector - other.vector).max() < NEAR
+
+
+def test_rows_out_are_rows_in_and_neighbours_of_broken_ones_unmoved(
+    embedder: Embedder, items: list[Item], alone: list[Embedding]
+) -> None:
+    found = list(embedder.embed(items))
+    agree(found, alone)
+    assert tuple(row for row, part in enumerate(found) if part.vector is None) == BROKEN
+    for row, part in enumerate(found):
+        assert (part.error is not None) == (row in BROKEN)
+        if part.vector is not None:
+            assert part.vector.dtype == np.float32
+            assert part.vector.shape == (embedder.dim,)
+            assert float(np.linalg.norm(part.vector)) == pytest.approx(1, abs=1e-5)
+
+
+def test_vectors_differ_where_items_do(alone: list[Embedding]) -> None:
+    vectors = np.stack([part.vector for part in alone if part.vector is not None])
+    near = np.abs(vectors[:, None] - vectors).max(-1) < 1e-3
+    assert near.sum() == len(vectors) + 2  # the first item comes again as the last
+
+
+def test_errors_say_what_is_wrong(alone: list[Embedding]) -> None:
+    errors = [part.error or "" for part in alone if part.vector is None]
+    for error, expected in zip(
+        errors,
+        ("broken.png", "none.png", "the model takes 256", "<|IMAGE|>", "broken.mp4"),
+        strict=True,
+    ):
+        assert expected in error
+
+
+@settings(max_examples=12)
+@given(st.data())
+def test_no_budget_window_or_order_changes_a_vector(
+    embedder: Embedder, items: list[Item], alone: list[Embedding], data: st.DataObject
+) -> None:
+    order = data.draw(st.permutations(range(len(items))))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "WINDOW", data.draw(st.integers(1, 16)))
+        patch.setattr(module, "TOKEN_BUDGET", data.draw(st.sampled_from([1, 100, 300, 8192])))
+        found = list(embedder.embed(items[row] for row in order))
+    agree(found, [alone[row] for row in order])
+
+
+@pytest.mark.parametrize("threads", [1, 5])
+def test_the_number_of_threads_changes_nothing(
+    tiny_model: Model, items: list[Item], alone: list[Embedding], threads: int
+) -> None:
+    agree(list(Embedder(tiny_model, threads=threads).embed(items)), alone)
+
+
+def test_nothing_in_nothing_out(embedder: Embedder) -> None:
+    assert list(embedder.embed([])) == []
+
+
+def test_items_all_broken(embedder: Embedder, items: list[Item]) -> None:
+    found = list(embedder.embed([items[row] for row in BROKEN]))
+    assert [part.vector for part in found] == [None] * len(BROKEN)
+
+
+def test_items_are_read_a_window_at_a_time(
+    embedder: Embedder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "WINDOW", 4)
+    read = 0
+
+    def endless() -> Iterator[Item]:
+        nonlocal read
+        while True:
+            read += 1
+            yield Item(text=f"number {read}")
+
+    stream = embedder.embed(endless())
+    for _ in range(3):
+        next(stream)
+    assert read <= 8
+    stream.close()  # type: ignore[attr-defined]
+
+
+def test_half_a_surrogate_pair_costs_only_its_own_row(embedder: Embedder) -> None:
+    first, odd, last = embedder.embed([Item(text="a"), Item(text="\ud83d"), Item(text="b")])
+    assert first.vector is not None
+    assert last.vector is not None
+    assert (odd.vector is None) == (odd.error is not None)
+
+
+def test_a_picture_in_memory_has_the_vector_of_its_file(embedder: Embedder, media: Path) -> None:
+    path = media / "p1.png"
+    with Image.open(path) as picture:
+        one, other = embedder.embed([Item(images=(picture,)), Item(images=(str(path),))])
+    assert one.vector is not None
+    assert other.vector is not None
+    assert np.abs(one.vector - other.vector).max() < NEAR
+
+
+def test_notes_come_with_the_vector(embedder: Embedder, tmp_path: Path) -> None:
+    frames = [Image.new("RGB", (60, 60), color) for color in ("red", "green")]
+    frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
+    noted, plain = embedder.embed([Item(images=(str(tmp_path / "a.gif"),)), Item(text="a")])
+    assert noted.vector is not None
+    assert noted.note == "first of 2 frames"
+    assert plain.note is None
+
+
+def test_a_cache_may_stand_before_the_media(tiny_model: Model, media: Path) -> None:
+    plain = Embedder(tiny_model)
+    seen: list[object] = []
+
+    def see(reference: str | Image.Image | Clip) -> Pixels:
+        seen.append(reference)
+        return plain.preprocessor.see(reference)
+
+    items = [Item(images=(str(media / "p0.png"),)), Item(text="a")]
+    agree(list(Embedder(tiny_model, see=see).embed(items)), list(plain.embed(items)))
+    assert seen == [str(media / "p0.png")]
+
+
+def test_it_is_an_encoder(embedder: Embedder, tiny_model: Model) -> None:
+    encoder: Encoder = embedder
+    assert encoder.dim == 32
+    assert encoder.model_id == tiny_model.id
+    assert embedder.name == "random"
+    assert embedder.mixed_gallery is False
+    policy = replace(tiny_model.policy, mixed_gallery=True)
+    assert Embedder(replace(tiny_model, policy=policy)).mixed_gallery
+
+
+def test_opened_with_other_frames_it_is_another_model(
+    tiny_model: Model, tmp_path: Path, media: Path
+) -> None:
+    save_model(tiny_model, tmp_path / "m")
+    plain = Embedder.open(str(tmp_path / "m"))
+    fewer = Embedder.open(str(tmp_path / "m"), nframes=2)
+    assert plain.model_id == tiny_model.id != fewer.model_id
+    assert plain.name == str(tmp_path / "m")
+    clip = [Item(videos=(Clip(str(media / "clip.mp4")),))]
+    agree(list(plain.embed(clip)), list(Embedder(tiny_model).embed(clip)))
+    (one,), (other,) = plain.embed(clip), fewer.embed(clip)
+    assert one.vector is not None
+    assert other.vector is not None
+    assert np.abs(one.vector - other.vector).max() > 1e-3
+
+
+def test_failed_rows_stack_as_zeros() -> None:
+    one = np.array([0.6, 0.8], np.float32)
+    matrix = stack([Embedding(one), Embedding(None, error="x"), Embedding(one)], 2)
+    assert matrix.tolist() == [one.tolist(), [0, 0], one.tolist()]
+    assert matrix.dtype == np.float32
+    assert stack([], 7).shape == (0, 7)
