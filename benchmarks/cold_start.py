@@ -15,16 +15,15 @@ from pathlib import Path
 from unite.world.build import build_world
 
 REPEATS = 7
+UNITE = [sys.executable, "-m", "unite.cli.main"]
 
 
-def seconds(*words: str) -> float:
+def seconds(command: list[str]) -> float:
     """Median wall time of a fresh process."""
     taken = []
     for _ in range(REPEATS):
         begin = time.perf_counter()
-        subprocess.run(
-            [sys.executable, "-m", "unite.cli.main", *words], check=True, capture_output=True
-        )
+        subprocess.run(command, check=True, capture_output=True)
         taken.append(time.perf_counter() - begin)
     return statistics.median(taken)
 
@@ -34,29 +33,18 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         world, library = Path(folder) / "world", str(Path(folder) / "library")
         build_world(world, 40, 0)
-        index = ["index", str(world / "demo" / "library"), "-l", library]
-        subprocess.run(
-            [sys.executable, "-m", "unite.cli.main", *index], check=True, capture_output=True
-        )
+        index = [*UNITE, "index", str(world / "demo" / "library"), "-l", library]
+        subprocess.run(index, check=True, capture_output=True)
         rows = {
-            "unite --help": seconds("--help"),
-            "unite search, words, mini": seconds("search", "a red star", "-l", library),
-            "unite index, nothing changed": seconds(*index),
-            "python -c 'import torch'": _plain("import torch"),
-            "python -c 'import lancedb'": _plain("import lancedb"),
+            "unite --help": [*UNITE, "--help"],
+            "unite search, words, mini": [*UNITE, "search", "a red star", "-l", library],
+            "unite index, nothing changed": index,
+            "import torch alone": [sys.executable, "-c", "import torch"],
+            "import lancedb alone": [sys.executable, "-c", "import lancedb"],
         }
-    print("| command, cold | seconds |\n|---|---|")
-    for name, value in rows.items():
-        print(f"| `{name}` | {value:.2f} |")
-
-
-def _plain(code: str) -> float:
-    taken = []
-    for _ in range(REPEATS):
-        begin = time.perf_counter()
-        subprocess.run([sys.executable, "-c", code], check=True)
-        taken.append(time.perf_counter() - begin)
-    return statistics.median(taken)
+        print("| command, in a fresh process | seconds, median of 7 |\n|---|---|")
+        for name, command in rows.items():
+            print(f"| `{name}` | {seconds(command):.2f} |")
 
 
 if __name__ == "__main__":

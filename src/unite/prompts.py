@@ -53,7 +53,7 @@ def render(item: Item) -> Prompt:
     """
     body = _body(item)
     words = [_WORDS[part] for part in item.order]
-    if item.instruction is not None and item.text is None:
+    if item.instruction and item.text is None:
         words.insert(0, _WORDS[Modality.TEXT])
     text = (
         f"<|im_start|>system\n{SYSTEM}<|im_end|>\n"
@@ -67,6 +67,13 @@ def _body(item: Item) -> str:
     """The user's turn without the question: media tags, instruction and text, stripped."""
     words = [part.strip() for part in (item.instruction, item.text) if part is not None]
     text = "\n".join(word for word in words if word)
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise PromptError(
+            f"The text is not valid Unicode: {error.reason} at character {error.start}.",
+            "It holds half of a surrogate pair; write the whole character.",
+        ) from error
     if reserved := _RESERVED.search(text):
         raise PromptError(
             f"The text holds {reserved.group()!r}, which is a control token of the model.",

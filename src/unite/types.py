@@ -93,7 +93,7 @@ class Item:
         if not self.order:
             parts = tuple(bit for bit in _NAMES if bit in present)
             object.__setattr__(self, "order", parts)
-        elif sum(self.order, Modality(0)) != present or len(set(self.order)) != len(self.order):
+        elif set(self.order) != set(present) or len(set(self.order)) != len(self.order):
             named = ", ".join(bit.label for bit in self.order)
             raise ItemError(
                 f"The order ({named}) does not name the item's parts ({present.label})."

@@ -84,7 +84,9 @@ def test_a_library_of_another_model_is_refused(
     unite("index", folder, "-l", tmp_path / "l", "-m", tiny)
     model = load_model(str(tiny))
     save_model(
-        replace(model, policy=model.policy.with_frames(nframes=2)), tmp_path / "other", dtype="float32"
+        replace(model, policy=model.policy.with_frames(nframes=2)),
+        tmp_path / "other",
+        dtype="float32",
     )
     result = unite("index", folder, "-l", tmp_path / "l", "-m", tmp_path / "other")
     assert result.exit_code == 1

@@ -8,7 +8,16 @@ import pytest
 from tests.cli.conftest import Unite
 
 VERBS = ["embed", "index", "search", "train", "world", "demo", "eval", "model"]
-HEAVY = ["torch", "transformers", "sentence_transformers", "lancedb", "pyarrow", "av", "PIL", "datasets"]
+HEAVY = [
+    "torch",
+    "transformers",
+    "sentence_transformers",
+    "lancedb",
+    "pyarrow",
+    "av",
+    "PIL",
+    "datasets",
+]
 
 
 def test_the_verbs_are_these(unite: Unite) -> None:
@@ -39,7 +48,9 @@ def test_a_search_needs_neither_transformers_nor_sentence_transformers() -> None
     )
     loaded = json.loads(subprocess.check_output([sys.executable, "-c", code]))
     assert "torch" in loaded
-    assert not [name for name in ("transformers", "sentence_transformers", "datasets") if name in loaded]
+    assert not [
+        name for name in ("transformers", "sentence_transformers", "datasets") if name in loaded
+    ]
 
 
 def test_wrong_usage_exits_with_two(unite: Unite) -> None:

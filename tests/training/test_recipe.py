@@ -66,7 +66,7 @@ def test_a_change_that_is_none_is_explained(change: str) -> None:
         ("loss.blend=2", "blend"),
         ("optimiser.batch_size=127", "multiple of run.processes"),
         ("data.weights={nowhere=1}", "unknown source"),
-        ("stage=\"other\"", "not understood"),
+        ('stage="other"', "not understood"),
     ],
 )
 def test_values_out_of_range_are_named(change: str, complaint: str) -> None:

@@ -79,9 +79,7 @@ def test_a_run_killed_in_the_middle_resumes_to_the_same_weights(
     unbroken: Path, changes: list[str], tmp_path: Path
 ) -> None:
     run = tmp_path / "killed"
-    child = subprocess.Popen(
-        command("small-stage1", run, changes), env={**os.environ, "RANK": "0"}
-    )
+    child = subprocess.Popen(command("small-stage1", run, changes), env={**os.environ, "RANK": "0"})
     deadline = time.monotonic() + 90
     while not (run / "checkpoint-2").exists() and time.monotonic() < deadline:
         assert child.poll() is None, "the run ended before it could be killed"

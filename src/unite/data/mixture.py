@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -36,7 +36,7 @@ def plan_rows(
 ) -> Plan:
     """Draw mixed batches, each as near to the weights as whole numbers allow.
 
-    Remainders carry over, so that counts over the run are exact to one example. Within a
+    Counts are exact to one example from the start to any point of the run. Within a
     source rows come in shuffled rounds: none repeats before all have been seen.
 
     Args:
@@ -57,35 +57,38 @@ def plan_rows(
             "Give every source rows and a weight that is not negative.",
         )
     rng = np.random.default_rng(seed)
-    share = {name: weights[name] / total * batch_size for name in sizes}
     offsets = dict(zip(sizes, np.cumsum([0, *sizes.values()][:-1]).tolist(), strict=True))
     streams = {
         name: _rounds(offsets[name], size, np.random.default_rng((seed, number)))
         for number, (name, size) in enumerate(sizes.items())
     }
-    drawn = dict.fromkeys(sizes, 0)
-    batches = []
-    for step in range(1, steps + 1):
-        counts = _whole({name: share[name] * step - drawn[name] for name in sizes}, batch_size)
-        batch = [next(streams[name]) for name, count in counts.items() for _ in range(count)]
-        for name, count in counts.items():
-            drawn[name] += count
-        batches.append(rng.permutation(np.array(batch, dtype=np.int64)))
-    return Plan(np.concatenate(batches) if batches else np.empty(0, np.int64), drawn)
+    names = list(sizes)
+    turns = _turns([weights[name] / total for name in names], steps * batch_size)
+    rows = np.array([next(streams[names[turn]]) for turn in turns], dtype=np.int64)
+    for batch in rows.reshape(steps, batch_size):
+        rng.shuffle(batch)  # in place: a batch keeps its rows and loses the order of sources
+    counts = {name: turns.count(number) for number, name in enumerate(names)}
+    return Plan(rows, counts)
 
 
-def _whole(wanted: Mapping[str, float], total: int) -> dict[str, int]:
-    """Whole numbers that sum to the total, nearest to what is wanted (largest remainder)."""
-    floors = {name: max(0, int(value)) for name, value in wanted.items()}
-    by_remainder = sorted(wanted, key=lambda name: (floors[name] - wanted[name], name))
-    short = total - sum(floors.values())
-    for name in by_remainder[: max(0, short)]:
-        floors[name] += 1
-    for name in reversed(by_remainder):
-        while short < 0 and floors[name]:
-            floors[name] -= 1
-            short += 1
-    return floors
+def _turns(shares: Sequence[float], count: int) -> list[int]:
+    """Which source each example comes from, so that no count is ever a whole example off.
+
+    The next example is taken from the source whose next one is due first, among those that
+    have not yet had their share (the quota method of Balinski and Young).
+    """
+    drawn = [0] * len(shares)
+    turns = []
+    for slot in range(1, count + 1):
+        due = [
+            ((drawn[number] + 1) / share, number)
+            for number, share in enumerate(shares)
+            if share > 0 and drawn[number] < share * slot
+        ]
+        turn = min(due)[1]
+        drawn[turn] += 1
+        turns.append(turn)
+    return turns
 
 
 def _rounds(offset: int, size: int, rng: np.random.Generator) -> Iterator[int]:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from unite.errors import CheckpointError
 from unite.model.config import BackboneConfig
-from unite.model.policy import POLICY_FILE, Policy, read_policy
+from unite.model.policy import POLICY_FILE, Policy, read_json, read_policy
 from unite.model.tokenizer import load_tokenizer, save_tokenizer
 
 if TYPE_CHECKING:
@@ -35,7 +35,11 @@ ALIASES = {
     "instruct-7b": "friedrichor/Unite-Instruct-Qwen2-VL-7B",
 }
 MINI = "mini"
-_PREFIXES = (("model.visual.", "visual."), ("model.language_model.", "model."))
+_PREFIXES = (
+    ("model.visual.", "visual."),
+    ("model.language_model.", "model."),
+    ("language_model.", "model."),
+)
 _NAMES_SHOWN = 5
 
 
@@ -118,7 +122,7 @@ def load_model(name: str, *, dtype: str | None = None) -> Model:
     from unite.model.qwen2_vl import Qwen2VLEncoder
 
     directory = locate(name)
-    config = BackboneConfig.from_json(_read_json(directory / "config.json"))
+    config = BackboneConfig.from_json(read_json(directory / "config.json"))
     with torch.device("meta"):
         encoder = Qwen2VLEncoder(config)
     expected = encoder.state_dict()
@@ -230,7 +234,12 @@ def _weights(directory: Path) -> Iterator[tuple[str, Tensor]]:
 def _shards(directory: Path) -> list[Path]:
     index = directory / "model.safetensors.index.json"
     if index.exists():
-        names = sorted(set(_read_json(index)["weight_map"].values()))
+        places = read_json(index).get("weight_map")
+        if not isinstance(places, dict) or not places:
+            raise CheckpointError(
+                f"{index} does not say where the tensors are.", "Download the model again."
+            )
+        names = sorted(set(places.values()))
         return [directory / name for name in names]
     path = directory / "model.safetensors"
     if not path.exists():
@@ -288,18 +297,6 @@ def _download(hub_id: str) -> Path:
             f"The model {hub_id!r} is neither here nor can it be downloaded: {reason}",
             "Check the name and the network, or give a local directory.",
         ) from error
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        row = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise CheckpointError(
-            f"{path} cannot be read: {error.strerror}.", "Is this a model directory?"
-        ) from error
-    except json.JSONDecodeError as error:
-        raise CheckpointError(f"{path} is not valid JSON: {error}.") from error
-    return dict(row)
 
 
 def _write_json(path: Path, row: Any) -> None:

@@ -149,10 +149,10 @@ def _see_all(policy: Policy, references: list[Reference]) -> list[Pixels | str]:
 
 
 def _key(reference: Reference) -> str:
-    """A medium's name in the cache: its place, size and time of change."""
-    clip = reference if isinstance(reference, Clip) else Clip(reference)
+    """A medium's name in the cache: its kind, place, size and time of change."""
+    path = reference.path if isinstance(reference, Clip) else reference
     try:
-        stat = os.stat(clip.path)  # noqa: PTH116 - hot
-    except OSError:
+        stat = os.stat(path)  # noqa: PTH116 - hot
+    except (OSError, ValueError):
         return repr(reference)
-    return f"{clip.path}|{stat.st_size}|{stat.st_mtime_ns}|{clip.start}|{clip.end}"
+    return f"{reference!r}|{stat.st_size}|{stat.st_mtime_ns}"

@@ -68,7 +68,7 @@ class Policy:
         try:
             pixels = PixelPolicy(**_tuples(row["pixels"]))
             return cls(**{**row, "pixels": pixels, "frames": FramePolicy(**row["frames"])})
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, AttributeError) as error:
             raise CheckpointError(
                 f"{POLICY_FILE} does not hold a whole policy: {error}."
             ) from error
@@ -105,11 +105,26 @@ def read_policy(directory: Path, max_tokens: int) -> Policy:
     path = directory / POLICY_FILE
     if not path.exists():
         return Policy(pixels=PixelPolicy(), frames=FramePolicy(), max_tokens=max_tokens)
+    return Policy.from_json(read_json(path))
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object of a model directory.
+
+    Raises:
+        CheckpointError: It is not there, or is no JSON object.
+    """
     try:
         row = json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
+    except OSError as error:
+        raise CheckpointError(
+            f"{path} cannot be read: {error.strerror}.", "Is this a model directory?"
+        ) from error
+    except ValueError as error:
         raise CheckpointError(f"{path} is not valid JSON: {error}.") from error
-    return Policy.from_json(row)
+    if not isinstance(row, dict):
+        raise CheckpointError(f"{path} holds no JSON object.", "Download the model again.")
+    return row
 
 
 def _tuples(row: Mapping[str, Any]) -> dict[str, Any]:

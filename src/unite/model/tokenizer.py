@@ -22,6 +22,7 @@ CONTROL = (
     END, "<|im_start|>", "<|im_end|>",
     "<|vision_start|>", "<|vision_end|>", "<|vision_pad|>", IMAGE_PAD, VIDEO_PAD,
 )  # fmt: skip
+_AGAIN = "Download the model again."
 _WORDS = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}"
     r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
@@ -74,7 +75,10 @@ def load_tokenizer(directory: Path) -> Tokenizer:
         raise CheckpointError(
             f"{directory} has no tokenizer.json.", "Download the whole model directory."
         )
-    tokenizer = Tokenizer.from_file(str(path))
+    try:
+        tokenizer = Tokenizer.from_file(str(path))
+    except Exception as error:
+        raise CheckpointError(f"{path} is no tokenizer: {error}.", _AGAIN) from error
     for token in (END, IMAGE_PAD, VIDEO_PAD):
         token_id(tokenizer, token)
     tokenizer.no_truncation()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -133,35 +134,27 @@ def as_item(given: Any, *, instruction: str | None = None) -> Item:
     if isinstance(given, Image):
         return Item(images=(given,), instruction=instruction)
     if isinstance(given, Mapping):
-        pictures = _pictures(given.get("image"))
-        row = {key: value for key, value in given.items() if not (pictures and key == "image")}
+        row = dict(given)
         if instruction is not None:
             row.setdefault("instruction", instruction)
-        return _with_pictures(row, pictures, list(given))
+        return _with_pictures(row)
     raise ItemError(
         f"Cannot embed a {type(given).__name__}.",
         "Give a string, a PIL image, an object with text, image or video, or an Item.",
     )
 
 
-def _pictures(value: Any) -> tuple[Image, ...]:
-    values: Iterable[Any] = value if isinstance(value, list) else [value]
-    return tuple(picture for picture in values if isinstance(picture, Image))
-
-
-def _with_pictures(row: Mapping[str, Any], pictures: tuple[Image, ...], keys: list[str]) -> Item:
-    """Parse an object whose pictures are in memory, keeping the order of its keys."""
-    if not pictures:
+def _with_pictures(row: dict[str, Any]) -> Item:
+    """Parse an object some of whose pictures may be in memory: each stands in for its path."""
+    listed = row.get("image")
+    given = listed if isinstance(listed, list) else [listed]
+    memory = {place: image for place, image in enumerate(given) if isinstance(image, Image)}
+    if not memory:
         return parse_item(row)
-    named = parse_item({key: row.get(key, "in memory") for key in keys} | dict(row))
-    return Item(
-        text=named.text,
-        images=pictures,
-        videos=named.videos,
-        instruction=named.instruction,
-        order=named.order,
-        id=named.id,
-    )
+    row["image"] = ["in memory" if place in memory else image for place, image in enumerate(given)]
+    item = parse_item(row)
+    images = tuple(memory.get(place, image) for place, image in enumerate(item.images))
+    return replace(item, images=images)
 
 
 def _device() -> str:
