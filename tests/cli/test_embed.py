@@ -4,7 +4,6 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-
 from tests.cli.conftest import Unite
 from tests.cli.media import write_clip, write_picture
 

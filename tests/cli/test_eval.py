@@ -2,8 +2,8 @@ import json
 from pathlib import Path
 
 import pytest
-
 from tests.cli.conftest import Unite
+
 from unite.cli.eval import read_scores
 from unite.world.build import build_world
 

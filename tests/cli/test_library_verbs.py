@@ -5,7 +5,6 @@ import shutil
 from pathlib import Path
 
 import pytest
-
 from tests.cli.conftest import Unite
 from tests.cli.media import write_clip, write_picture
 

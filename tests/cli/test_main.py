@@ -4,7 +4,6 @@ import sys
 from pathlib import Path
 
 import pytest
-
 from tests.cli.conftest import Unite
 
 VERBS = ["embed", "index", "search", "train", "world", "demo", "eval", "model"]

@@ -160,8 +160,8 @@ def test_a_missing_source_or_start_is_named(changes: list[str], tmp_path: Path) 
                                          "data.weights={tt=1}"]),
             tmp_path / "a",
         )  # fmt: skip
+    more = [part for part in changes if "scratch" not in part]
     with pytest.raises(CheckpointError, match="nowhere"):
-        more = [part for part in changes if "scratch" not in part]
         train(load_recipe("small-stage2", [*more, "model.start=nowhere"]), tmp_path / "b")
 
 
