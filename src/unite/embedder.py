@@ -138,6 +138,7 @@ class Embedder:
                 batch["length_B"].to(device),
                 None if patches_PK is None else patches_PK.to(device),
                 batch["grids"],
+                batch["media"],
             )
             vectors: Iterable[Vector] = normalize(hidden_BD.float(), dim=-1).cpu().numpy()
         return vectors

@@ -61,7 +61,7 @@ def demo(
             name: [part for part in all_ if part.split == split] for name, all_ in scores.items()
         }
         console.print(table(title, rows))
-        console.print(_note(rows["stage 2"]))
+        console.print(_note(rows["stage 2"]), highlight=False, soft_wrap=True)
 
     _step(console, 4, "A folder of texts, pictures and clips, indexed and searched")
     library, encoder = _index(world / "demo" / "library", directory, stages / "stage2" / "model")
@@ -140,13 +140,13 @@ def _note(scores: list[Score]) -> str:
     first = {score.task: score.recall[1] for score in scores}
     (mixed,) = (score for score in scores if score.task == "mixed")
     return (
-        f"  it2i_edit and vt2v have their sources in the gallery; text alone reaches "
-        f"{first['it2i_edit_text_only']:.2f} and {first['vt2v_text_only']:.2f}, the picture or "
-        f"clip alone {first['it2i_edit_visual_only']:.2f} and "
+        "  it2i_edit and vt2v have their sources in the gallery. Controls: text alone reaches\n"
+        f"  {first['it2i_edit_text_only']:.2f} and {first['vt2v_text_only']:.2f}, "
+        f"the picture or clip alone {first['it2i_edit_visual_only']:.2f} and "
         f"{first['vt2v_visual_only']:.2f}.\n"
-        f"  In one gallery of everything R@1 is {mixed.recall[1]:.2f}; "
-        f"{mixed.wrong_modality or 0:.0%} of first hits are of the wrong modality: MAMCL's mask "
-        "never compares candidates of different modalities.\n"
+        f"  mixed is one gallery of everything: {mixed.wrong_modality or 0:.0%} of first hits are "
+        "of a wrong modality,\n"
+        "  because MAMCL's mask never compares candidates of different modalities.\n"
     )
 
 
@@ -195,11 +195,12 @@ def _answer(console: Console, library: Library, encoder: Embedder, path: Path) -
             for found in result.found
         ]
         sections.append(Section(query["title"], item, hits, HOW[result.ranking]))
-        console.print(f"  [bold]{query['title']}[/bold]: {_asked(query['item'])}")
+        asked = f"  [bold]{query['title']}[/bold]: {_asked(query['item'])}"
+        console.print(asked, highlight=False, soft_wrap=True)
         for rank, hit in enumerate(hits[:3], 1):
             mark = "[green]✓[/green]" if hit.expected else " "
             line = f"    {rank}. {mark} {hit.score:.3f}  {Path(hit.path).name}"
-            console.print(line, highlight=False)
+            console.print(line, highlight=False, soft_wrap=True)
     return sections
 
 
@@ -225,4 +226,5 @@ def _write_sheets(console: Console, directory: Path, sections: list[Section]) ->
         "(4 GB, downloaded once):\n"
         "  unite index ~/Pictures -l my-library -m instruct-2b",
         highlight=False,
+        soft_wrap=True,
     )

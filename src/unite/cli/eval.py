@@ -93,21 +93,15 @@ def table(title: str, columns: dict[str, list[Score]]) -> Table:
         title: Of the table.
         columns: Scores by the column's name; all of the same tasks in the same order.
     """
+    from rich import box
     from rich.table import Table
 
-    grid = Table(title=title, title_justify="left")
-    grid.add_column("task")
+    grid = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    grid.add_column("task", no_wrap=True)
     grid.add_column("gallery", justify="right")
     for name in columns:
-        grid.add_column(f"{name}\nR@1   R@5  R@10", justify="right")
+        grid.add_column(f"{name}\nR@1  R@5 R@10", justify="right", no_wrap=True)
     for rows in zip(*columns.values(), strict=True):
-        cells = []
-        for score in rows:
-            cell = "  ".join(
-                f"{value:.3f}"[: 5 if value < 1 else 4] for value in score.recall.values()
-            )
-            if score.wrong_modality is not None and score.task == "mixed":
-                cell += f"\nwrong modality {score.wrong_modality:.1%}"
-            cells.append(cell)
+        cells = [" ".join(f"{value:.2f}" for value in score.recall.values()) for score in rows]
         grid.add_row(rows[0].task, str(rows[0].candidates), *cells)
     return grid

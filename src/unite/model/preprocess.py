@@ -130,7 +130,9 @@ class Preprocessor:
         """Stack items into the encoder's arguments, padded on the right.
 
         Returns:
-            `input_ids_BL`, `length_B`, `patches_PK` (normalised float32, or None) and `grids`.
+            `input_ids_BL`, `length_B`, `patches_PK` (normalised float32, or None), `grids`, and
+            `media`: for each medium in order of appearance, its number among the patches. One
+            that occurs several times (the same `Pixels` object) is there once.
         """
         import torch
 
@@ -138,12 +140,15 @@ class Preprocessor:
         input_ids_BL = np.full((len(features), max(lengths)), self._end, dtype=np.int64)
         for row, item in zip(input_ids_BL, features, strict=True):
             row[: len(item.input_ids_L)] = item.input_ids_L
-        pixels = [medium for item in features for medium in item.pixels]
+        shown = [medium for item in features for medium in item.pixels]
+        pixels = list({id(medium): medium for medium in shown}.values())
+        number = {id(medium): place for place, medium in enumerate(pixels)}
         return {
             "input_ids_BL": torch.from_numpy(input_ids_BL),
             "length_B": torch.tensor(lengths),
             "patches_PK": self._normalised(pixels) if pixels else None,
             "grids": [medium.grid for medium in pixels],
+            "media": [number[id(medium)] for medium in shown],
         }
 
     def _normalised(self, pixels: Sequence[Pixels]) -> torch.Tensor:

@@ -46,14 +46,17 @@ class Qwen2VLEncoder(nn.Module):
         length_B: Tensor,
         patches_PK: Tensor | None = None,
         grids: Sequence[Grid] = (),
+        media: Sequence[int] | None = None,
     ) -> Tensor:
         """Embed right-padded rows.
 
         Args:
             input_ids_BL: Token ids; each visual token stands for one merged patch.
             length_B: Tokens in each row.
-            patches_PK: Patches of all media, in order of their appearance in the rows.
-            grids: The grid of each medium, in the same order.
+            patches_PK: Patches of all media, one medium after another.
+            grids: The grid of each medium.
+            media: The number of the medium at each place where one appears, rows in order; by
+                default each medium appears once, in its order.
 
         Returns:
             Hidden state of each row's last token after the final norm, (B, D), not normalised.
@@ -66,11 +69,16 @@ class Qwen2VLEncoder(nn.Module):
             input_ids_BL == self.config.video_token_id
         )
         count = int(visual_BL.sum())
-        expected = sum(t * h * w for t, h, w in grids) // self.config.vision.merge_size**2
+        sizes = [t * h * w // self.config.vision.merge_size**2 for t, h, w in grids]
+        media = range(len(grids)) if media is None else media
+        expected = sum(sizes[number] for number in media)
         if count != expected:
             raise ValueError(f"{count} visual tokens in the text but {expected} from the pictures")
         if patches_PK is not None and count:
             vision_VD = self.visual(patches_PK, grids)
+            if list(media) != list(range(len(grids))):
+                seen = vision_VD.split(sizes)
+                vision_VD = torch.cat([seen[number] for number in media])
             embeds_BLD = embeds_BLD.masked_scatter(
                 visual_BL[..., None], vision_VD.to(embeds_BLD.dtype)
             )

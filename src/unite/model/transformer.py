@@ -79,6 +79,7 @@ class UniteTransformer(InputModule):  # type: ignore[misc]
             features["length_B"],
             features["patches_PK"],
             features["grids"],
+            features["media"],
         )
         features["token_embeddings"] = hidden_BD[:, None].float()
         features["attention_mask"] = torch.ones(len(hidden_BD), 1, device=hidden_BD.device)

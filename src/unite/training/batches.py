@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -41,7 +42,8 @@ class PairCollator:
         """Return the encoder's inputs with `side`, `modality` and `content_id` (R,)."""
         pairs = [self.pairs[row["row"]] for row in rows]
         sides = [side for pair in pairs for side in self._sides(pair)]
-        features = [self.preprocessor(item, self.see) for item, *_ in sides]
+        read = cache(self.see)  # a medium that occurs twice is read once and computed once
+        features = [self.preprocessor(item, read) for item, *_ in sides]
         batch = self.preprocessor.collate(features)
         for number, name in enumerate(("side", "modality", "content_id"), 1):
             batch[name] = torch.tensor([side[number] for side in sides])
