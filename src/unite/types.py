@@ -123,6 +123,9 @@ class Pair:
         candidate_id: Content id of the positive.
         negative_ids: Content ids of the hard negatives, one each.
         source: The name of the data set the pair comes from.
+        candidate_also_id: Another meaning that the candidate has as well, such as that of a
+            coarse caption; it is no rival to pairs that want that meaning.
+        negative_also_ids: The same of the hard negatives; empty if there are none.
     """
 
     query: Item
@@ -133,6 +136,8 @@ class Pair:
     candidate_id: str
     negative_ids: tuple[str, ...]
     source: str
+    candidate_also_id: str | None = None
+    negative_also_ids: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,11 +40,13 @@ def batch(
     }
     if ids:
         given["query_ids_N"], given["candidate_ids_N"] = draw(count + 2, count), draw(count + 2, count)  # fmt: skip
+        given["candidate_also_ids_N"] = draw(count + 2, count)
     if negatives:
         given["negative_MD"] = unit(negatives, width, seed=seed + 4)
         given["negative_modality_M"] = torch.tensor(CODES)[draw(len(CODES), negatives)]
         if ids:
             given["negative_ids_M"] = draw(count + 2, negatives)
+            given["negative_also_ids_M"] = draw(count + 2, negatives)
     return given
 
 
@@ -189,6 +191,8 @@ def test_masked_entries_have_exactly_no_gradient() -> None:
         given["candidate_ids_N"],
         given["negative_modality_M"],
         given["negative_ids_M"],
+        given["candidate_also_ids_N"],
+        given["negative_also_ids_M"],
     )
     masked = rivals = 0
     for row in range(8):
@@ -374,3 +378,20 @@ def test_shapes_that_do_not_agree_are_refused(
     given = batch(4, seed=0, ids=False)
     with pytest.raises(ValueError, match=message):
         mamcl_loss(**{**given, **changes})
+
+
+def test_a_candidate_with_the_wanted_meaning_besides_its_own_is_no_rival() -> None:
+    """A coarse query (row 0) does not push away a fine candidate (row 1); the fine one does."""
+    given = batch(3, 1, ids=False)
+    given["target_modality_N"] = torch.tensor([2, 2, 2])
+    given["negative_modality_M"] = torch.tensor([2])
+    plain = mamcl_loss(**given, candidate_ids_N=torch.tensor([10, 20, 30]))
+    assert plain.rivals_A.tolist() == [3, 3, 3]
+    also = mamcl_loss(
+        **given,
+        candidate_ids_N=torch.tensor([10, 20, 30]),
+        candidate_also_ids_N=torch.tensor([10, 10, 30]),
+        negative_ids_M=torch.tensor([40]),
+        negative_also_ids_M=torch.tensor([30]),
+    )
+    assert also.rivals_A.tolist() == [2, 3, 2]

@@ -32,6 +32,7 @@ def features(count: int = 6, negatives: int = 4) -> tuple[Table, dict[str, Any],
     vector_RD = nn.functional.normalize(vector_RD, dim=-1)
     modality = torch.tensor([1, 2, 4])[torch.randint(3, (rows,), generator=generator)]
     content = torch.randint(rows // 2, (rows,), generator=generator)
+    also = torch.randint(rows // 2, (rows,), generator=generator)
     side = torch.tensor([QUERY] * count + [CANDIDATE] * count + [NEGATIVE] * negatives)
     # Sides in any order; pairs of a batch stand in order within their sides.
     place = torch.randperm(rows, generator=generator)
@@ -41,17 +42,18 @@ def features(count: int = 6, negatives: int = 4) -> tuple[Table, dict[str, Any],
         "row": order,
         "side": side[order],
         "content_id": content[order],
+        "also_id": also[order],
         "modality": modality[order],
         "has_negatives": negatives > 0,
     }
     q, c, n = slice(0, count), slice(count, 2 * count), slice(2 * count, rows)
     plain = {
         "query_ND": vector_RD[q], "candidate_ND": vector_RD[c], "target_modality_N": modality[c],
-        "query_ids_N": content[q], "candidate_ids_N": content[c],
+        "query_ids_N": content[q], "candidate_ids_N": content[c], "candidate_also_ids_N": also[c],
     }  # fmt: skip
     if negatives:
         plain |= {"negative_MD": vector_RD[n], "negative_modality_M": modality[n]}
-        plain |= {"negative_ids_M": content[n]}
+        plain |= {"negative_ids_M": content[n], "negative_also_ids_M": also[n]}
     return Table(vector_RD.clone()), joint, plain
 
 

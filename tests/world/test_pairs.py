@@ -33,7 +33,8 @@ def test_pairs_have_the_released_format(world: World, source: str) -> None:
     found = rows(world, source)
     assert found
     for row in found:
-        assert row.keys() - {"negative", "negative_id"} == {
+        extra = {"negative", "negative_id", "negative_also_id", "candidate_also_id"}
+        assert row.keys() - extra == {
             "query",
             "candidate",
             "target_modal",
@@ -173,6 +174,21 @@ def test_hard_negatives_are_the_querys_own_medium(world: World, source: str) -> 
             assert reference in row["query"].values()
             assert row["negative_id"] == world.medium(reference).content_id
             assert row["negative_id"] != row["candidate_id"]
+            assert row["negative_also_id"] == world.medium(reference).coarse_id
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_a_picture_or_clip_names_both_its_meanings(world: World, source: str) -> None:
+    for row in rows(world, source):
+        shown = [row["candidate"].get(kind) for kind in ("image", "video")]
+        if "text" in row["candidate"]:
+            assert "candidate_also_id" not in row
+            continue
+        medium = world.medium(shown[0] or shown[1])
+        assert {row["candidate_id"], row["candidate_also_id"]} == {
+            medium.content_id,
+            medium.coarse_id,
+        }
 
 
 def test_sources_have_about_the_worlds_size(world: World) -> None:

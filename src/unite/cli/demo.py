@@ -182,7 +182,7 @@ def _answer(console: Console, library: Library, encoder: Embedder, path: Path) -
     for query in json.loads(path.read_text(encoding="utf-8")):
         item = parse_item(query["item"], path.parent)
         only = frozenset(query["only"]) if "only" in query else None
-        result = search(library, encoder, item, k=5, where=Filter(modalities=only))
+        result = search(library, encoder, item, k=4, where=Filter(modalities=only))
         wanted = {str((path.parent / name).resolve()) for name in query["expect"]}
         hits = [
             SheetHit(

@@ -33,6 +33,7 @@ def plan_rows(
     batch_size: int,
     steps: int,
     seed: int,
+    processes: int = 1,
 ) -> Plan:
     """Draw mixed batches, each as near to the weights as whole numbers allow.
 
@@ -45,6 +46,7 @@ def plan_rows(
         batch_size: Rows of a global batch.
         steps: Global batches.
         seed: Equal seeds give equal plans, on every process.
+        processes: How many share a batch; each gets as much of every source.
 
     Raises:
         DataError: A source is empty, or no weight is positive.
@@ -56,7 +58,6 @@ def plan_rows(
             f"The sources cannot be mixed: empty {empty}, weights {dict(weights)}.",
             "Give every source rows and a weight that is not negative.",
         )
-    rng = np.random.default_rng(seed)
     offsets = dict(zip(sizes, np.cumsum([0, *sizes.values()][:-1]).tolist(), strict=True))
     streams = {
         name: _rounds(offsets[name], size, np.random.default_rng((seed, number)))
@@ -65,10 +66,12 @@ def plan_rows(
     names = list(sizes)
     turns = _turns([weights[name] / total for name in names], steps * batch_size)
     rows = np.array([next(streams[names[turn]]) for turn in turns], dtype=np.int64)
-    for batch in rows.reshape(steps, batch_size):
-        rng.shuffle(batch)  # in place: a batch keeps its rows and loses the order of sources
+    # A process gets a run of neighbours of each batch. Dealing out the sources in turn gives all
+    # processes equal work; the loss does not see the order.
+    batches = np.sort(rows.reshape(steps, batch_size), axis=1)
+    rows = np.concatenate([batches[:, rank::processes] for rank in range(processes)], axis=1)
     counts = {name: turns.count(number) for number, name in enumerate(names)}
-    return Plan(rows, counts)
+    return Plan(rows.reshape(-1), counts)
 
 
 def _turns(shares: Sequence[float], count: int) -> list[int]:

@@ -20,7 +20,7 @@ _PARTS = ("text", "image", "video")
 _ITEM_KEYS = {*_PARTS, "id", "idx", "instruction", "target_modal"}
 _PAIR_KEYS = {
     "query", "candidate", "negative", "target_modal", "source",
-    "query_id", "candidate_id", "negative_id",
+    "query_id", "candidate_id", "negative_id", "candidate_also_id", "negative_also_id",
 }  # fmt: skip
 
 
@@ -92,6 +92,8 @@ def parse_pair(row: Any, folder: Path | None = None, source: str = "") -> Pair:
         row: ``{"query": side, "candidate": side, "negative"?: side | [side],
             "target_modal"?: "text,image"}``, optionally with content ids ``query_id``,
             ``candidate_id``, ``negative_id``; without them a content id is a hash of the side.
+            ``candidate_also_id`` and ``negative_also_id`` name another meaning that the side
+            has as well.
         folder: What relative paths resolve against.
         source: The data set's name, where the row gives none.
 
@@ -112,6 +114,9 @@ def parse_pair(row: Any, folder: Path | None = None, source: str = "") -> Pair:
     ids = tuple(str(name) for name in _listed(row.get("negative_id")))
     if ids and len(ids) != len(negatives):
         raise DataError(f"The pair has {len(negatives)} negatives but {len(ids)} negative ids.")
+    also = tuple(str(name) for name in _listed(row.get("negative_also_id")))
+    if also and len(also) != len(negatives):
+        raise DataError(f"{len(negatives)} negatives but {len(also)} other ids of them.")
     return Pair(
         query=query,
         candidate=candidate,
@@ -121,6 +126,8 @@ def parse_pair(row: Any, folder: Path | None = None, source: str = "") -> Pair:
         candidate_id=_id(row.get("candidate_id"), candidate),
         negative_ids=ids or tuple(content_id(item) for item in negatives),
         source=str(row.get("source") or source),
+        candidate_also_id=_text(row, "candidate_also_id"),
+        negative_also_ids=also,
     )
 
 

@@ -20,6 +20,8 @@ def dense_loss(
     query_ids_N: Codes | None = None,
     candidate_ids_N: Codes | None = None,
     negative_ids_M: Codes | None = None,
+    candidate_also_ids_N: Codes | None = None,
+    negative_also_ids_M: Codes | None = None,
     symmetric: bool = False,
     masked: bool = True,
 ) -> float:
@@ -38,24 +40,28 @@ def dense_loss(
             same |= candidate_ids_N is not None and candidate_ids_N[i] == candidate_ids_N[j]
             foreign = masked and target_modality_N[i] != target_modality_N[j]
             if not same and not foreign:
-                keys.append(candidate_ND[j])
-                asking.append(query_ND[j])
+                if not _answers(candidate_ids_N, i, candidate_also_ids_N, j):
+                    keys.append(candidate_ND[j])
+                if not _answers(candidate_ids_N, j, candidate_also_ids_N, i):
+                    asking.append(query_ND[j])
         for m in range(0 if negative_MD is None else len(negative_MD)):
             assert negative_MD is not None
             foreign = masked and (
                 negative_modality_M is None or negative_modality_M[m] != target_modality_N[i]
             )
-            same = (
-                candidate_ids_N is not None
-                and negative_ids_M is not None
-                and candidate_ids_N[i] == negative_ids_M[m]
-            )
+            same = _answers(candidate_ids_N, i, negative_ids_M, m)
+            same |= _answers(candidate_ids_N, i, negative_also_ids_M, m)
             if not same and not foreign:
                 keys.append(negative_MD[m])
         forward.append(_cross_entropy(query_ND[i], keys, temperature))
         backward.append(_cross_entropy(candidate_ND[i], asking, temperature))
     loss = float(np.mean(forward))
     return (loss + float(np.mean(backward))) / 2 if symmetric else loss
+
+
+def _answers(wanted_N: Codes | None, i: int, held_K: Codes | None, k: int) -> bool:
+    """Whether what row i wants is what key k holds; never where either is not known."""
+    return wanted_N is not None and held_K is not None and bool(wanted_N[i] == held_K[k])
 
 
 def _cross_entropy(anchor_D: Array, keys: list[Array], temperature: float) -> float:

@@ -54,6 +54,8 @@ def distributed_mamcl_loss(
     query_ids_A: Tensor,
     candidate_ids_A: Tensor,
     negative_ids_M: Tensor | None = None,
+    candidate_also_ids_A: Tensor | None = None,
+    negative_also_ids_M: Tensor | None = None,
     symmetric: bool = False,
     masked: bool = True,
 ) -> Contrast:
@@ -67,23 +69,25 @@ def distributed_mamcl_loss(
     """
     candidate_ND, rows = gather_rows(candidate_AD)
     query_ND = gather_rows(query_AD)[0] if symmetric else candidate_ND
-    gathered = [
-        None if part is None else gather_rows(part)[0]
-        for part in (negative_MD, negative_modality_M, negative_ids_M)
-    ]
+    everyone_MD = None if negative_MD is None else gather_rows(negative_MD)[0]
+    local = (
+        query_ids_A,
+        candidate_ids_A,
+        negative_modality_M,
+        negative_ids_M,
+        candidate_also_ids_A,
+        negative_also_ids_M,
+    )
     labels = Labels(
         gather_rows(target_modality_A)[0],
-        gather_rows(query_ids_A)[0],
-        gather_rows(candidate_ids_A)[0],
-        gathered[1],
-        gathered[2],
+        *(None if part is None else gather_rows(part)[0] for part in local),
     )
     contrast = contrast_rows(
         query_AD,
         candidate_AD,
         query_ND,
         candidate_ND,
-        gathered[0],
+        everyone_MD,
         labels,
         rows,
         temperature=temperature,

@@ -50,6 +50,8 @@ class Labels:
         candidate_ids_N: Content ids of the candidates; None if none repeat.
         negative_modality_M: Modality codes of the hard negatives.
         negative_ids_M: Their content ids.
+        candidate_also_ids_N: Another meaning that each candidate has as well.
+        negative_also_ids_M: The same of the hard negatives.
     """
 
     target_modality_N: Tensor
@@ -57,6 +59,8 @@ class Labels:
     candidate_ids_N: Tensor | None = None
     negative_modality_M: Tensor | None = None
     negative_ids_M: Tensor | None = None
+    candidate_also_ids_N: Tensor | None = None
+    negative_also_ids_M: Tensor | None = None
 
 
 def mamcl_loss(
@@ -70,6 +74,8 @@ def mamcl_loss(
     query_ids_N: Tensor | None = None,
     candidate_ids_N: Tensor | None = None,
     negative_ids_M: Tensor | None = None,
+    candidate_also_ids_N: Tensor | None = None,
+    negative_also_ids_M: Tensor | None = None,
     symmetric: bool = False,
     masked: bool = True,
 ) -> Contrast:
@@ -85,6 +91,10 @@ def mamcl_loss(
         query_ids_N: Content ids: rows of equal query id are not each other's rivals.
         candidate_ids_N: Content ids: neither are rows of equal candidate id.
         negative_ids_M: Content ids of the negatives, in the candidates' name space.
+        candidate_also_ids_N: Another meaning that each candidate has as well: a picture of a
+            small red star on the left also answers "a red star". It is no rival to a query
+            that wants that meaning.
+        negative_also_ids_M: The same of the negatives.
         symmetric: Also contrast candidates with queries. The mask then holds there as well:
             a candidate's rivals are the queries whose target modality is its own, which is
             our reading; the paper defines one direction.
@@ -105,7 +115,13 @@ def mamcl_loss(
     if negative_MD is not None and masked and negative_modality_M is None:
         raise ValueError("masked hard negatives need negative_modality_M")
     labels = Labels(
-        target_modality_N, query_ids_N, candidate_ids_N, negative_modality_M, negative_ids_M
+        target_modality_N,
+        query_ids_N,
+        candidate_ids_N,
+        negative_modality_M,
+        negative_ids_M,
+        candidate_also_ids_N,
+        negative_also_ids_M,
     )
     _check_lengths(labels, len(query_ND), 0 if negative_MD is None else len(negative_MD))
     rows = slice(0, len(query_ND))
@@ -142,7 +158,7 @@ def contrast_rows(
     loss_A, margin_A = _row_losses(local_query_AD, keys_KD, rows, excluded_AK, temperature)
     loss = loss_A.mean()
     if symmetric:
-        back_AN = excluded_AK[:, : len(query_ND)]  # both relations are symmetric
+        back_AN = _no_asker(labels, rows, masked=masked)
         back_A, _ = _row_losses(local_candidate_AD, query_ND, rows, back_AN, temperature)
         loss = (loss + back_A.mean()) / 2
     own = 1  # every row's own positive is excluded as its rival
@@ -168,16 +184,13 @@ def _exclusions(
     labels: Labels, rows: slice, negative_MD: Tensor | None, *, masked: bool
 ) -> tuple[Tensor, Tensor]:
     """Which keys are no rivals of which row (A, K), and which of them for equal meaning."""
-    target_N = labels.target_modality_N
+    own, target_N = labels.candidate_ids_N, labels.target_modality_N
+    equal_AN = _same_row_or_id(labels, rows) | _equal(own, labels.candidate_also_ids_N, rows)
     count = 0 if negative_MD is None else len(negative_MD)
-    index_N = torch.arange(len(target_N), device=target_N.device)
-    equal_AN = index_N[rows, None] == index_N
-    for ids_N in (labels.query_ids_N, labels.candidate_ids_N):
-        if ids_N is not None:
-            equal_AN = equal_AN | (ids_N[rows, None] == ids_N)
     equal_AM = equal_AN.new_zeros(len(equal_AN), count)
-    if labels.candidate_ids_N is not None and labels.negative_ids_M is not None:
-        equal_AM = labels.candidate_ids_N[rows, None] == labels.negative_ids_M
+    if count:
+        equal_AM = equal_AM | _equal(own, labels.negative_ids_M, rows)
+        equal_AM = equal_AM | _equal(own, labels.negative_also_ids_M, rows)
     equal_AK = torch.cat((equal_AN, equal_AM), dim=1)
     if not masked:
         return equal_AK, equal_AK
@@ -186,6 +199,29 @@ def _exclusions(
         modality_K = torch.cat((target_N, labels.negative_modality_M))
     foreign_AK = target_N[rows, None] != modality_K
     return equal_AK | foreign_AK, equal_AK & ~foreign_AK
+
+
+def _no_asker(labels: Labels, rows: slice, *, masked: bool) -> Tensor:
+    """Which queries are no rivals of which row's candidate (A, N): those that it answers too."""
+    also_N, target_N = labels.candidate_also_ids_N, labels.target_modality_N
+    excluded_AN = _same_row_or_id(labels, rows) | _equal(also_N, labels.candidate_ids_N, rows)
+    return excluded_AN | (target_N[rows, None] != target_N) if masked else excluded_AN
+
+
+def _same_row_or_id(labels: Labels, rows: slice) -> Tensor:
+    """Pairs that are one, or whose queries or candidates mean the same (A, N)."""
+    index_N = torch.arange(len(labels.target_modality_N), device=labels.target_modality_N.device)
+    equal_AN = index_N[rows, None] == index_N
+    for ids_N in (labels.query_ids_N, labels.candidate_ids_N):
+        equal_AN = equal_AN | _equal(ids_N, ids_N, rows)
+    return equal_AN
+
+
+def _equal(ids_N: Tensor | None, others_K: Tensor | None, rows: slice) -> Tensor | bool:
+    """Where a row's id is among others (A, K); nowhere if either is not given."""
+    if ids_N is None or others_K is None:
+        return False
+    return ids_N[rows, None] == others_K
 
 
 def _row_losses(

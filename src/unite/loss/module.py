@@ -20,8 +20,8 @@ class MamclLoss(nn.Module):
     The batch comes as one column of features, queries, candidates and hard negatives
     together, so that the model runs once a step: data-parallel training counts on that, and
     short and long rows share their groups. Besides the model's own inputs the features hold,
-    a value a row: `side` (0 query, 1 candidate, 2 hard negative), `content_id` and
-    `modality` (for a candidate: the pair's target modality).
+    a value a row: `side` (0 query, 1 candidate, 2 hard negative), `content_id`, `also_id` (the
+    content id again where there is none) and `modality` (a candidate's is the pair's target).
 
     Args:
         model: Gives `sentence_embedding` for features.
@@ -54,7 +54,7 @@ class MamclLoss(nn.Module):
     ) -> Tensor:
         """Return the mean loss; `last` then holds the figures of its rows."""
         (features,) = sentence_features
-        side_R, id_R = features["side"], features["content_id"]
+        side_R, id_R, also_R = (features[name] for name in ("side", "content_id", "also_id"))
         modality_R = features["modality"]
         vector_RD = self.model(features)["sentence_embedding"]
         query, candidate, negative = (side_R == side for side in (QUERY, CANDIDATE, NEGATIVE))
@@ -72,6 +72,8 @@ class MamclLoss(nn.Module):
                 query_ids_A=id_R[query],
                 candidate_ids_A=id_R[candidate],
                 negative_ids_M=id_R[negative] if hard else None,
+                candidate_also_ids_A=also_R[candidate],
+                negative_also_ids_M=also_R[negative] if hard else None,
                 symmetric=self.symmetric,
                 masked=masked,
             )

@@ -39,25 +39,28 @@ class PairCollator:
     valid_label_columns: list[str] = field(default_factory=list)
 
     def __call__(self, rows: Sequence[Mapping[str, int]]) -> dict[str, Any]:
-        """Return the encoder's inputs with `side`, `modality` and `content_id` (R,)."""
+        """Return the encoder's inputs with `side`, `modality`, `content_id`, `also_id`."""
         pairs = [self.pairs[row["row"]] for row in rows]
         sides = [side for pair in pairs for side in self._sides(pair)]
         read = cache(self.see)  # a medium that occurs twice is read once and computed once
         features = [self.preprocessor(item, read) for item, *_ in sides]
         batch = self.preprocessor.collate(features)
-        for number, name in enumerate(("side", "modality", "content_id"), 1):
+        names = ("side", "modality", "content_id", "also_id")
+        for number, name in enumerate(names, 1):
             batch[name] = torch.tensor([side[number] for side in sides])
         batch["has_negatives"] = self.hard_negatives
         return batch
 
-    def _sides(self, pair: Pair) -> Iterator[tuple[Item, int, int, int]]:
-        """Each item of a pair with its side, modality code and content id."""
-        target = int(pair.target_modality)
-        yield pair.query, QUERY, int(pair.query.modality), _code(pair.query_id)
-        yield pair.candidate, CANDIDATE, target, _code(pair.candidate_id)
+    def _sides(self, pair: Pair) -> Iterator[tuple[Item, int, int, int, int]]:
+        """Each item of a pair with its side, modality code, content id and other id."""
+        query, wanted = _code(pair.query_id), _code(pair.candidate_id)
+        other = pair.candidate_also_id or pair.candidate_id
+        yield pair.query, QUERY, int(pair.query.modality), query, query
+        yield pair.candidate, CANDIDATE, int(pair.target_modality), wanted, _code(other)
         if self.hard_negatives:
-            for item, name in zip(pair.negatives, pair.negative_ids, strict=True):
-                yield item, NEGATIVE, int(item.modality), _code(name)
+            also = pair.negative_also_ids or pair.negative_ids
+            for item, name, other in zip(pair.negatives, pair.negative_ids, also, strict=True):
+                yield item, NEGATIVE, int(item.modality), _code(name), _code(other)
 
 
 def _code(content_id: str) -> int:

@@ -76,6 +76,7 @@ def train(
         batch_size=recipe.optimiser.batch_size,
         steps=recipe.optimiser.steps,
         seed=recipe.optimiser.seed,
+        processes=recipe.run.processes,
     )
     model = _start(recipe, pairs)
     if _main_process():

@@ -38,6 +38,13 @@ class Medium:
             return self.scene.fine_id
         return f"part {self.crop.size} {self.crop.colour} {self.crop.shape}"
 
+    @property
+    def coarse_id(self) -> str:
+        """The meaning of a coarse caption that is true of it."""
+        if self.crop is None:
+            return self.scene.coarse_id
+        return f"{self.crop.colour} {self.crop.shape}"
+
 
 @dataclass(frozen=True, slots=True)
 class Change:

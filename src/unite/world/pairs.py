@@ -49,8 +49,18 @@ def side(
     return row
 
 
-def pair(query: Row, candidate: Row, query_id: str, candidate_id: str) -> Row:
-    """One training example without a hard negative."""
+def pair(
+    query: Row, candidate: Row, query_id: str, candidate_id: str, shown: Medium | None = None
+) -> Row:
+    """One training example without a hard negative.
+
+    Args:
+        query: The asking side.
+        candidate: The answering side.
+        query_id: Meaning of the query.
+        candidate_id: Meaning of the candidate.
+        shown: The picture or clip that the candidate is; it has a coarse and a fine meaning.
+    """
     modality = ",".join(key for key in ("text", "image", "video") if key in candidate)
     return {
         "query": query,
@@ -58,19 +68,24 @@ def pair(query: Row, candidate: Row, query_id: str, candidate_id: str) -> Row:
         "target_modal": modality,
         "query_id": query_id,
         "candidate_id": candidate_id,
+        **({} if shown is None else {"candidate_also_id": also(shown, candidate_id)}),
     }
+
+
+def also(medium: Medium, meaning: str) -> str:
+    """The other meaning that a medium has: the fine one beside the coarse, and the reverse."""
+    return medium.content_id if meaning == medium.coarse_id else medium.coarse_id
 
 
 def against(row: Row, negative: Medium) -> Row:
     """The pair with the query's own medium as its hard negative."""
-    ids = {"query_id": row["query_id"], "candidate_id": row["candidate_id"]}
     return {
         "query": row["query"],
         "candidate": row["candidate"],
         "negative": side(negative),
-        "target_modal": row["target_modal"],
-        **ids,
+        **{key: value for key, value in row.items() if key not in ("query", "candidate")},
         "negative_id": negative.content_id,
+        "negative_also_id": negative.coarse_id,
     }
 
 
@@ -119,7 +134,7 @@ class PairWriter:
         for family in self.image_families:
             for one, other in family.twins:
                 query = side(one, instruction=instruct("i2i", rng))
-                yield pair(query, side(other), one.content_id, other.content_id)
+                yield pair(query, side(other), one.content_id, other.content_id, other)
 
     def _t2ti(self, rng: Rng) -> Iterator[Row]:
         for image in self.images:
@@ -177,7 +192,7 @@ def _captioned(
         text = (coarse if is_coarse else fine)(medium.scene, rng)
         meaning = medium.scene.coarse_id if is_coarse else medium.content_id
         query = side(text=text, instruction=instruct(task, rng) if task else "")
-        yield pair(query, side(medium), meaning, meaning)
+        yield pair(query, side(medium), meaning, meaning, medium)
 
 
 def _captions_of(media: list[Medium], rng: Rng, task: str) -> Iterator[Row]:
@@ -189,4 +204,4 @@ def _captions_of(media: list[Medium], rng: Rng, task: str) -> Iterator[Row]:
 
 def _composed(query: Row, before: Medium, after: Medium) -> Row:
     query_id = f"{before.content_id} => {after.content_id}"
-    return against(pair(query, side(after), query_id, after.content_id), before)
+    return against(pair(query, side(after), query_id, after.content_id, after), before)
