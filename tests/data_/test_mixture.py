@@ -89,9 +89,24 @@ def test_seeds_differ_and_a_longer_run_begins_like_a_shorter_one() -> None:
 
 
 def test_rows_of_one_source_come_in_another_order_in_each_round() -> None:
-    rows = plan_rows({"a": 40}, {"a": 1}, batch_size=40, steps=3, seed=0).rows.reshape(3, 40)
-    assert (np.sort(rows) == np.arange(40)).all()
-    assert len({tuple(batch) for batch in rows.tolist()}) == 3
+    rows = plan_rows({"a": 40}, {"a": 1}, batch_size=20, steps=6, seed=0).rows.reshape(3, 2, 20)
+    assert (np.sort(rows.reshape(3, 40)) == np.arange(40)).all()
+    assert len({tuple(first) for first in rows[:, 0].tolist()}) == 3
+
+
+@given(processes=st.integers(1, 5), seed=st.integers(0, 99))
+def test_processes_share_every_batch_and_every_source_alike(processes: int, seed: int) -> None:
+    sizes, weights = {"a": 30, "b": 20, "c": 50}, {"a": 1.0, "b": 2.0, "c": 4.0}
+    size = 6 * processes
+    alone = plan_rows(sizes, weights, batch_size=size, steps=4, seed=seed)
+    shared = plan_rows(sizes, weights, batch_size=size, steps=4, seed=seed, processes=processes)
+    assert shared.counts == alone.counts
+    ends = np.cumsum(list(sizes.values()))
+    for one, other in zip(alone.rows.reshape(4, -1), shared.rows.reshape(4, -1), strict=True):
+        assert sorted(one) == sorted(other)
+        parts = np.searchsorted(ends, other.reshape(processes, -1), side="right")
+        counts = np.array([np.bincount(part, minlength=3) for part in parts])
+        assert (counts.max(0) - counts.min(0)).max() <= 1
 
 
 def test_a_source_without_weight_may_be_empty() -> None:
