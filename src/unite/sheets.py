@@ -11,6 +11,7 @@ import bisect
 import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -101,9 +102,9 @@ def write_html(
 
     environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     environment.filters["uri"] = _data_uri
-    page = environment.from_string(_PAGE).render(
+    template = files("unite").joinpath("templates/sheet.html").read_text(encoding="utf-8")
+    page = environment.from_string(template).render(
         title=title,
-        style=_STYLE,
         sections=[
             (
                 section,
@@ -328,85 +329,3 @@ def _font(size: int) -> Font:
     import PIL.ImageFont
 
     return PIL.ImageFont.load_default(size)
-
-
-_STYLE = """
-:root { color-scheme: light dark; --back: #f6f7f9; --paper: #fff; --ink: #16191d; --dim: #69717c;
-  --line: #dde1e6; --query: #e9edf5; --good: #1a8f4b; --bad: #b3402e; --well: #eceff3; }
-@media (prefers-color-scheme: dark) { :root { --back: #14171b; --paper: #1d2127; --ink: #e8eaed;
-  --dim: #969fab; --line: #323841; --query: #232b3a; --good: #46c37b; --bad: #f08a78;
-  --well: #282d35; } }
-* { box-sizing: border-box; }
-body { margin: 0 auto; max-width: 1400px; padding: 28px; background: var(--back);
-  color: var(--ink); font: 14px/1.45 system-ui, sans-serif; overflow-wrap: anywhere; }
-h1 { font-size: 22px; margin: 0 0 20px; } h2 { font-size: 17px; margin: 0; }
-section { margin: 0 0 36px; } .caption { color: var(--dim); margin: 2px 0 0; }
-.row { display: grid; grid-template-columns: 240px 1fr; gap: 24px; margin-top: 12px; }
-.hits { display: grid; grid-template-columns: repeat(auto-fill, minmax(210px, 1fr)); gap: 14px;
-  list-style: none; margin: 0; padding: 0; align-items: start; }
-.card { background: var(--paper); border: 1px solid var(--line); border-radius: 10px;
-  overflow: clip; } .query { background: var(--query); align-self: start; }
-.expected { border-color: var(--good); box-shadow: 0 0 0 2px var(--good); }
-.well { background: var(--well); height: 160px; display: grid; gap: 2px; overflow: hidden; }
-.two { grid-template-columns: 1fr 1fr; }
-.well img { width: 100%; height: 100%; object-fit: contain; min-height: 0; display: block; }
-.well.text, .well.broken { padding: 12px; display: block; overflow-y: auto; white-space: pre-line; }
-.well.text { background: none; border-bottom: 1px solid var(--line); }
-.well.broken { color: var(--bad); outline: 1px dashed var(--bad); outline-offset: -6px; }
-.facts { padding: 9px 12px 11px; } .facts p { margin: 0; } .facts .words { margin-top: 6px; }
-.top { display: flex; gap: 8px; align-items: baseline; }
-.rank { color: var(--dim); } .score { font-weight: 600; font-variant-numeric: tabular-nums; }
-.badge { margin-left: auto; font-size: 12px; color: var(--dim); }
-.mark { color: var(--good); font-weight: 600; font-size: 12px; }
-.dim { color: var(--dim); font-size: 12px; }
-@media (max-width: 720px) { .row { grid-template-columns: 1fr; } body { padding: 16px; } }
-"""
-
-_PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy"
-  content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
-<title>{{ title }}</title>
-<style>{{ style|safe }}</style>
-</head><body>
-{% macro well(tile, text, alt) %}
-{% if tile.broken %}
-<div class="well broken">cannot be shown: {{ tile.broken }}</div>
-{% elif tile.pictures %}
-<div class="well{{ ' two' if tile.pictures|length > 1 }}">
-{% for picture in tile.pictures %}<img src="{{ picture|uri }}" alt="{{ alt }}">{% endfor %}
-</div>
-{% elif text %}
-<div class="well text">{{ text }}</div>
-{% endif %}
-{% endmacro %}
-<h1>{{ title }}</h1>
-{% for section, query, cards in sections %}
-<section><h2>{{ section.title }}</h2>
-{% if section.caption %}<p class="caption">{{ section.caption }}</p>{% endif %}
-<div class="row">
-<div class="card query">
-{{ well(query, "", "query") }}
-<div class="facts"><p class="dim">query · {{ section.query.modality.label }}</p>
-{% if section.query.text %}<p>{{ section.query.text }}</p>{% endif %}</div>
-</div>
-<ol class="hits">
-{% for rank, hit, tile in cards %}
-<li class="card{{ ' expected' if hit.expected }}">
-{{ well(tile, hit.text, hit.file.name) }}
-<div class="facts">
-<div class="top"><span class="rank">{{ rank }}</span>
-<span class="score">{{ "%.3f"|format(hit.score) }}</span>
-<span class="badge">{{ hit.modality }} {{ hit.times }}</span></div>
-<p>{{ hit.file.name }}</p><p class="dim">{{ hit.file.parent }}</p>
-{% if tile.pictures and hit.text %}<p class="words">{{ hit.text }}</p>{% endif %}
-{% if hit.expected %}<p class="mark">✓ expected</p>{% endif %}
-</div></li>
-{% else %}
-<li class="dim">nothing found</li>
-{% endfor %}
-</ol></div></section>
-{% endfor %}
-</body></html>
-"""
