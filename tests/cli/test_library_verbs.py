@@ -118,3 +118,21 @@ def test_questions_without_an_answer_are_explained(
         result = unite("search", *words, "-l", tmp_path / "l")
         assert result.exit_code == 1
         assert str(result.exception)
+
+
+def test_a_small_world_model_says_once_what_it_does_not_know(
+    unite: Unite, tiny: Path, tmp_path: Path
+) -> None:
+    from PIL import Image
+
+    (tmp_path / "photos").mkdir()
+    for name in ("a.png", "b.png", "c.png"):
+        Image.new("RGB", (200, 120), "green").save(tmp_path / "photos" / name)
+    result = unite("index", tmp_path / "photos", "-l", tmp_path / "l", "-m", tiny)
+    assert result.exit_code == 0
+    assert result.stderr.count("instruct-2b") == 1
+    assert "and 2 more" in result.stderr
+    own = tmp_path / "own"
+    own.mkdir()
+    write_picture(own / "scene.png")
+    assert "instruct-2b" not in unite("index", own, "-l", tmp_path / "m", "-m", tiny).stderr
