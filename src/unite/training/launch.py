@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 
 from unite.errors import UniteError
 
@@ -44,14 +45,26 @@ def launch(words: Sequence[str], processes: int, threads: int | None) -> None:
     if threads is not None:
         shared["OMP_NUM_THREADS"] = str(threads)
     command = [sys.executable, "-m", "unite.cli.main", "train", *words]
-    children = [
-        subprocess.Popen(
-            command,
-            env={**shared, "RANK": str(rank), "LOCAL_RANK": str(rank), _LIFELINE: "1"},
-            stdin=subprocess.PIPE,
+    with ExitStack() as pipes:
+        children = [
+            pipes.enter_context(
+                subprocess.Popen(
+                    command,
+                    env={**shared, "RANK": str(rank), "LOCAL_RANK": str(rank), _LIFELINE: "1"},
+                    stdin=subprocess.PIPE,
+                )
+            )
+            for rank in range(processes)
+        ]
+        codes = _wait(children)
+    if any(codes):
+        raise TrainingError(
+            f"Training stopped (exit codes {codes}).", "The reason stands above; mend it, --resume."
         )
-        for rank in range(processes)
-    ]
+
+
+def _wait(children: Sequence[subprocess.Popen[bytes]]) -> list[int]:
+    """Exit codes of all; when one fails, or we are interrupted, the others are ended."""
     try:
         while any(child.poll() is None for child in children):
             if any(child.poll() for child in children):
@@ -61,11 +74,7 @@ def launch(words: Sequence[str], processes: int, threads: int | None) -> None:
         for child in children:
             if child.poll() is None:
                 child.terminate()
-        codes = [child.wait() for child in children]
-    if any(codes):
-        raise TrainingError(
-            f"Training stopped (exit codes {codes}).", "The reason stands above; mend it, --resume."
-        )
+    return [child.wait() for child in children]
 
 
 def end_with_launcher() -> None:
