@@ -167,6 +167,7 @@ def write_model_files(model: Model, directory: Path, *, dtype: str = "float32") 
         for name, tensor in model.encoder.state_dict().items()
     }
     save_file(tensors, directory / "model.safetensors", metadata={"format": "pt"})
+    (directory / "model.safetensors").chmod(0o644)  # safetensors writes for the owner alone
     _write_json(directory / "config.json", {**model.encoder.config.to_json(), "torch_dtype": dtype})
     _write_json(directory / POLICY_FILE, model.policy.to_json())
     save_tokenizer(model.tokenizer, directory)
