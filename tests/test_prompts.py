@@ -90,7 +90,7 @@ def test_without_placeholders_media_stand_before_all_text_in_their_order(item: I
 def test_the_question_names_the_parts_in_order(item: Item) -> None:
     named = render(item).text.rpartition("\nSummary above ")[2].removesuffix(TAIL).split(" and ")
     expected = [WORD[part] for part in item.order]
-    if item.instruction is not None and item.text is None:
+    if item.instruction and item.text is None:
         expected = ["sentence", *expected]
     assert named == expected
 

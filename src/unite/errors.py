@@ -8,6 +8,7 @@ UniteError
 ├── DataError           a data file as a whole cannot be read
 ├── CheckpointError     a model is incomplete, unknown or not ours
 ├── RecipeError         a training recipe is wrong
+├── TrainingError       a process of a training run died
 └── LibraryError        a media library cannot be opened or does not fit the model
 """
 
@@ -57,6 +58,10 @@ class CheckpointError(UniteError):
 
 class RecipeError(UniteError):
     """A training recipe does not hold."""
+
+
+class TrainingError(UniteError):
+    """A process of a training run died; it has said why."""
 
 
 class LibraryError(UniteError):

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from unite.training.launch import TrainingError, launch
+from unite.errors import TrainingError
+from unite.training.launch import launch
 
 
 def test_a_failing_process_ends_the_others_and_is_reported(

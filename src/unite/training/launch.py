@@ -16,14 +16,10 @@ import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 
-from unite.errors import UniteError
+from unite.errors import TrainingError
 
 _POLL_SECONDS = 0.2
 _LIFELINE = "UNITE_LIFELINE"
-
-
-class TrainingError(UniteError):
-    """A training process died; it has said why."""
 
 
 def launch(words: Sequence[str], processes: int, threads: int | None) -> None:
