@@ -24,7 +24,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 install: $(VENV)/.installed ## Create .venv and install everything into it
 
 .PHONY: demo
-demo: install ## The whole system in small, from nothing to answers (about 5 minutes)
+demo: install ## The whole system in small, from nothing to answers (about 6 minutes)
 	$(RUN)/unite demo
 
 .PHONY: check

@@ -87,7 +87,7 @@ def read_scores(path: Path) -> list[Score]:
 
 
 def table(title: str, columns: dict[str, list[Score]]) -> Table:
-    """R@1/5/10 of each task, a column for each model or moment.
+    """R@1/5/10 of each task and its gallery's size, a column for each model or moment.
 
     Args:
         title: Of the table.
@@ -98,7 +98,7 @@ def table(title: str, columns: dict[str, list[Score]]) -> Table:
 
     grid = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     grid.add_column("task", no_wrap=True)
-    grid.add_column("gallery", justify="right")
+    grid.add_column("of", justify="right", no_wrap=True)
     for name in columns:
         grid.add_column(f"{name}\nR@1  R@5 R@10", justify="right", no_wrap=True)
     for rows in zip(*columns.values(), strict=True):
