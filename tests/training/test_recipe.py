@@ -15,7 +15,8 @@ def test_every_shipped_recipe_holds(name: str) -> None:
 
 def test_stage_two_says_only_what_differs_from_stage_one() -> None:
     first, second = load_recipe("small-stage1", ROOT), load_recipe("small-stage2", ROOT)
-    assert second.optimiser.learning_rate == first.optimiser.learning_rate
+    assert second.optimiser.batch_size == first.optimiser.batch_size
+    assert second.optimiser.warmup == first.optimiser.warmup
     assert second.loss.temperature == first.loss.temperature
     assert second.loss.masked
     assert not first.loss.masked
