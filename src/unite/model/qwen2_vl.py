@@ -1,7 +1,7 @@
 """Qwen2-VL as an encoder: tokens and patches in, one vector an item out.
 
 Our own forward pass over Qwen2-VL's modules. Parameter names are those of the
-checkpoints, so weights load without renaming; the vectors equal transformers' to 1e-6
+checkpoints, so weights load without renaming; the vectors equal transformers' to 1e-5
 (tested). It differs in five exact ways, each for speed: no lm_head; one attention call for
 all temporal slices of equal length; rows are right-padded in groups of similar length, so
 that causal attention needs no mask; tokens that all rows begin with are computed once; the
