@@ -92,9 +92,10 @@ class LossRecipe(_Part):
 
 
 class OptimiserRecipe(_Part):
-    """AdamW with cosine decay, global batch size and number of steps."""
+    """AdamW, or Muon for matrices and AdamW for the rest; cosine decay; batch size and steps."""
 
     learning_rate: float = Field(1e-4, gt=0)
+    muon_learning_rate: float | None = Field(None, gt=0, description="of matrices; None: no Muon")
     batch_size: int = Field(128, gt=0, description="pairs of a global batch")
     steps: int = Field(gt=0)
     warmup: float = Field(0.03, ge=0, lt=1)

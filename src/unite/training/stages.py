@@ -28,7 +28,8 @@ from unite.training.recipe import LoraRecipe, Recipe
 from unite.types import Item, Pair
 
 if TYPE_CHECKING:
-    pass
+    from torch import nn
+    from torch.optim import Optimizer
 
 Progress = Callable[[str, int, int], None]
 _PACKAGES = ("unite-embed", "torch", "transformers", "sentence-transformers", "peft", "numpy")
@@ -213,6 +214,7 @@ def _fit(
         loss=loss,
         data_collator=PairCollator(pairs, preprocessor, see, recipe.loss.hard_negatives),
         callbacks=callbacks,
+        optimizers=(_optimiser(recipe, wrapped), None),
     )
     trainer.remove_callback(PrinterCallback)
     checkpoints = whole_checkpoints(output) if resume else []
@@ -250,6 +252,21 @@ def _arguments(recipe: Recipe, output: Path) -> Any:
         dataloader_drop_last=True,
         ddp_find_unused_parameters=False,
         remove_unused_columns=False,
+    )
+
+
+def _optimiser(recipe: Recipe, network: nn.Module) -> Optimizer | None:
+    """Muon with AdamW if the recipe asks for it; None leaves AdamW to the trainer."""
+    from unite.training.optimiser import MuonAdamW
+
+    rates = recipe.optimiser
+    if rates.muon_learning_rate is None:
+        return None
+    return MuonAdamW(
+        network,
+        learning_rate=rates.learning_rate,
+        muon_learning_rate=rates.muon_learning_rate,
+        weight_decay=rates.weight_decay,
     )
 
 
