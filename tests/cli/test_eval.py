@@ -1,10 +1,12 @@
+import io
 import json
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 from tests.cli.conftest import Unite
 
-from unite.cli.eval import read_scores
+from unite.cli.eval import read_scores, table
 from unite.world.build import build_world
 
 
@@ -28,6 +30,10 @@ def test_every_task_of_both_splits_is_scored(
     mixed = [score for score in scores if score.task == "mixed"]
     assert all(score.wrong_modality is not None and score.by_target for score in mixed)
     assert "t2v_temporal" in result.output
+    console = Console(width=80, record=True, file=io.StringIO())
+    one = [score for score in scores if score.split == "seen_combinations"]
+    console.print(table("Three columns", {"untrained": one, "stage 1": one, "stage 2": one}))
+    assert "…" not in console.export_text()
 
 
 def test_scoring_twice_gives_the_same(

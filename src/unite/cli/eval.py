@@ -96,7 +96,14 @@ def table(title: str, columns: dict[str, list[Score]]) -> Table:
     from rich import box
     from rich.table import Table
 
-    grid = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    # Three columns of a terminal of 80 characters, to the last one.
+    grid = Table(
+        title=title,
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        show_edge=False,
+    )
     grid.add_column("task", no_wrap=True)
     grid.add_column("of", justify="right", no_wrap=True)
     for name in columns:
