@@ -129,7 +129,7 @@ class Embedder:
         from torch.nn.functional import normalize
 
         encoder = self.model.encoder
-        device = encoder.model.embed_tokens.weight.device
+        device = next(encoder.parameters()).device
         batch = self.preprocessor.collate(features)
         patches_PK = batch["patches_PK"]
         with torch.inference_mode():

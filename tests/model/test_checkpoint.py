@@ -19,10 +19,10 @@ from unite.model.checkpoint import (
     Model,
     load_model,
     locate,
-    replace_directory,
     save_model,
     write_model_files,
 )
+from unite.model.files import replace_directory
 from unite.types import Item
 
 ITEMS = [Item(text="a red boat"), Item(text="two boats near the lighthouse")]

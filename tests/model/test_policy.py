@@ -9,9 +9,19 @@ import pytest
 from unite.errors import CheckpointError
 from unite.media.pixels import PixelPolicy
 from unite.media.video import FramePolicy
+from unite.model.config import BackboneConfig, LaterConfig, VisionConfig
 from unite.model.policy import POLICY_FILE, Policy, read_policy
 
 PLAIN = Policy(pixels=PixelPolicy(), frames=FramePolicy())
+BACKBONE = BackboneConfig(
+    width=64, mlp_width=96, depth=1, heads=4, kv_heads=2, vocabulary=64, max_positions=32768,
+    image_token_id=1, video_token_id=2,
+    vision=VisionConfig(depth=1, width=32, heads=2, mlp_width=128, out_width=64),
+)  # fmt: skip
+LATER = LaterConfig(
+    row={}, width=8, max_positions=99, image_token_id=1, video_token_id=2,
+    patch_size=16, temporal_patch_size=2, merge_size=2,
+)  # fmt: skip
 
 
 def test_what_is_written_is_read_back() -> None:
@@ -29,11 +39,22 @@ def test_what_is_written_is_read_back() -> None:
 
 
 def test_a_released_model_without_a_policy_has_the_published_one(tmp_path: Path) -> None:
-    policy = read_policy(tmp_path, 32768)
+    policy = read_policy(tmp_path, BACKBONE)
     assert policy == replace(PLAIN, max_tokens=32768)
     assert (policy.frames.fps, policy.frames.min_frames, policy.frames.max_frames) == (1.0, 4, 12)
     assert policy.pixels.clip_max_pixels == 240 * 320
     assert (policy.pixels.min_pixels, policy.pixels.max_pixels) == (256 * 28**2, 1280 * 28**2)
+
+
+def test_a_later_backbone_has_its_own_patches_and_places(tmp_path: Path) -> None:
+    (tmp_path / "preprocessor_config.json").write_text(
+        json.dumps({"image_mean": [0.5, 0.5, 0.5], "image_std": [0.25, 0.5, 0.5], "min_pixels": 7})
+    )
+    policy = read_policy(tmp_path, LATER)
+    assert (policy.positions, policy.max_tokens, policy.pixels.factor) == ("mrope", 99, 32)
+    assert (policy.pixels.min_pixels, policy.pixels.max_pixels) == (256 * 32**2, 1280 * 32**2)
+    assert (policy.pixels.mean, policy.pixels.std) == ((0.5, 0.5, 0.5), (0.25, 0.5, 0.5))
+    assert Policy.from_json(json.loads(json.dumps(policy.to_json()))) == policy
 
 
 def test_an_unknown_key_suggests_the_nearest() -> None:
@@ -56,7 +77,7 @@ def test_half_a_policy_is_refused(tmp_path: Path) -> None:
         Policy.from_json(row)
     (tmp_path / POLICY_FILE).write_text("{")
     with pytest.raises(CheckpointError, match="not valid JSON"):
-        read_policy(tmp_path, 5)
+        read_policy(tmp_path, BACKBONE)
 
 
 @pytest.mark.parametrize("name", ["prompt", "positions", "pooling"])

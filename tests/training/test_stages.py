@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from unite.errors import CheckpointError, DataError, RecipeError
 from unite.model.checkpoint import load_model
 from unite.training.recipe import load_recipe
-from unite.training.stages import train
+from unite.training.stages import starting_model, train
 
 pytestmark = pytest.mark.filterwarnings("ignore::Warning")  # of the trainer's own libraries
 
@@ -58,8 +58,6 @@ def test_only_whole_checkpoints_stay_and_at_most_two(unbroken: Path) -> None:
 
 
 def test_training_moves_every_part(unbroken: Path, changes: list[str]) -> None:
-    from unite.training.stages import starting_model
-
     before = starting_model(load_recipe("small-stage1", changes)).encoder.state_dict()
     after = weights(unbroken)
     assert set(before) == set(after)
@@ -99,9 +97,11 @@ def test_two_processes_learn_what_one_does(
     more = [*changes, "run.processes=2", "run.threads=1"]
     done = subprocess.run(command("small-stage1", run, more), capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    two = weights(run)
-    for name, tensor in weights(unbroken).items():
-        torch.testing.assert_close(two[name], tensor, atol=2e-3, rtol=0)
+    one, two = weights(unbroken), weights(run)
+    start = starting_model(load_recipe("small-stage1", changes)).encoder.state_dict()
+    moved = torch.cat([(one[name] - start[name]).flatten() for name in one])
+    apart = torch.cat([(one[name] - two[name]).flatten() for name in one])
+    assert apart.norm() < 0.02 * moved.norm()  # Muon rounds to bf16, AdamW divides small by small
     lines = (run / "metrics.jsonl").read_text().splitlines()
     assert len(lines) == 4
 

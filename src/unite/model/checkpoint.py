@@ -9,23 +9,26 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unite.errors import CheckpointError
-from unite.model.config import BackboneConfig
-from unite.model.policy import POLICY_FILE, Policy, read_json, read_policy
+from unite.model.adapters import is_adapter, read_adapter
+from unite.model.config import BackboneConfig, LaterConfig, read_config
+from unite.model.files import read_json, read_weights, replace_directory, write_json
+from unite.model.policy import POLICY_FILE, Policy, read_policy
 from unite.model.tokenizer import load_tokenizer, save_tokenizer
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
     from torch import Tensor
 
+    from unite.model.adapters import Adapter
+    from unite.model.later_qwen import LaterQwenEncoder
     from unite.model.qwen2_vl import Qwen2VLEncoder
 
 ALIASES = {
@@ -35,11 +38,6 @@ ALIASES = {
     "instruct-7b": "friedrichor/Unite-Instruct-Qwen2-VL-7B",
 }
 MINI = "mini"
-_PREFIXES = (
-    ("model.visual.", "visual."),
-    ("model.language_model.", "model."),
-    ("language_model.", "model."),
-)
 _NAMES_SHOWN = 5
 
 
@@ -55,7 +53,7 @@ class Model:
         directory: Where it was loaded from; None for one made in memory.
     """
 
-    encoder: Qwen2VLEncoder
+    encoder: Qwen2VLEncoder | LaterQwenEncoder
     tokenizer: Tokenizer
     policy: Policy
     name: str
@@ -117,28 +115,49 @@ def load_model(name: str, *, dtype: str | None = None) -> Model:
     Raises:
         CheckpointError: A file is missing, or the tensors are not exactly those expected.
     """
-    import torch
-
-    from unite.model.qwen2_vl import Qwen2VLEncoder
-
     directory = locate(name)
-    config = BackboneConfig.from_json(read_json(directory / "config.json"))
-    with torch.device("meta"):
-        encoder = Qwen2VLEncoder(config)
+    adapter = read_adapter(directory) if is_adapter(directory) else None
+    base = _base_of(adapter) if adapter else directory
+    config = read_config(read_json(base / "config.json"))
+    policy = read_policy(directory if (directory / POLICY_FILE).exists() else base, config)
+    encoder = build_encoder(config, policy.positions)
     expected = encoder.state_dict()
-    weights = dict(_weights(directory))
-    check_tensors(expected, weights, directory)
     kind = _dtype(dtype, config.width)
-    encoder.load_state_dict(
-        {name: tensor.to(kind) for name, tensor in weights.items()}, strict=True, assign=True
-    )
+    found = {
+        name: (adapter.changed(name, tensor) if adapter else tensor).to(kind)
+        for name, tensor in read_weights(base)
+    }
+    if adapter:
+        adapter.check_used(found)
+    check_tensors(expected, found, base)
+    encoder.load_state_dict(found, strict=True, assign=True)
     return Model(
         encoder=encoder.eval(),
-        tokenizer=load_tokenizer(directory),
-        policy=read_policy(directory, config.max_positions),
+        tokenizer=load_tokenizer(base),
+        policy=policy,
         name=name,
         directory=directory,
     )
+
+
+def build_encoder(
+    config: BackboneConfig | LaterConfig, positions: str
+) -> Qwen2VLEncoder | LaterQwenEncoder:
+    """The network of a backbone, its weights still to be filled in."""
+    import torch
+
+    if isinstance(config, BackboneConfig) and positions == "1d":
+        from unite.model.qwen2_vl import Qwen2VLEncoder
+
+        with torch.device("meta"):
+            return Qwen2VLEncoder(config)
+    from transformers.initialization import no_init_weights
+
+    from unite.model.later_qwen import LaterQwenEncoder
+
+    later = config if isinstance(config, LaterConfig) else LaterConfig.from_json(config.to_json())
+    with no_init_weights():
+        return LaterQwenEncoder(later, positions)
 
 
 def save_model(model: Model, directory: Path, *, dtype: str = "float32") -> None:
@@ -153,7 +172,7 @@ def save_model(model: Model, directory: Path, *, dtype: str = "float32") -> None
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
     write_model_files(model, temporary, dtype=dtype)
-    _write_sentence_transformers(temporary, model.dim)
+    write_sentence_transformers(temporary, model.dim)
     replace_directory(temporary, directory)
 
 
@@ -168,19 +187,9 @@ def write_model_files(model: Model, directory: Path, *, dtype: str = "float32") 
     }
     save_file(tensors, directory / "model.safetensors", metadata={"format": "pt"})
     (directory / "model.safetensors").chmod(0o644)  # safetensors writes for the owner alone
-    _write_json(directory / "config.json", {**model.encoder.config.to_json(), "torch_dtype": dtype})
-    _write_json(directory / POLICY_FILE, model.policy.to_json())
+    write_json(directory / "config.json", {**model.encoder.config.to_json(), "torch_dtype": dtype})
+    write_json(directory / POLICY_FILE, model.policy.to_json())
     save_tokenizer(model.tokenizer, directory)
-
-
-def replace_directory(new: Path, old: Path) -> None:
-    """Put a finished directory in another's place."""
-    doomed = old.with_name(f".{old.name}.old")
-    shutil.rmtree(doomed, ignore_errors=True)
-    if old.exists():
-        old.rename(doomed)
-    new.rename(old)
-    shutil.rmtree(doomed, ignore_errors=True)
 
 
 def check_tensors(
@@ -216,47 +225,14 @@ def check_tensors(
         )
 
 
-def _weights(directory: Path) -> Iterator[tuple[str, Tensor]]:
-    """Yield every tensor of a checkpoint under its canonical name, without the lm_head."""
-    from safetensors import SafetensorError, safe_open
-
-    for path in _shards(directory):
-        try:
-            with safe_open(path, framework="pt") as file:
-                for name in file.keys():  # noqa: SIM118 - not a mapping
-                    if not name.startswith("lm_head."):
-                        yield _canonical(name), file.get_tensor(name)
-        except (OSError, SafetensorError) as error:
-            raise CheckpointError(
-                f"{path} cannot be read: {error}.", "Download the model again."
-            ) from error
-
-
-def _shards(directory: Path) -> list[Path]:
-    index = directory / "model.safetensors.index.json"
-    if index.exists():
-        places = read_json(index).get("weight_map")
-        if not isinstance(places, dict) or not places:
-            raise CheckpointError(
-                f"{index} does not say where the tensors are.", "Download the model again."
-            )
-        names = sorted(set(places.values()))
-        return [directory / name for name in names]
-    path = directory / "model.safetensors"
-    if not path.exists():
+def _base_of(adapter: Adapter) -> Path:
+    try:
+        return locate(adapter.base)
+    except CheckpointError as error:
         raise CheckpointError(
-            f"{directory} has no model.safetensors.",
-            "Only safetensors are read; convert other weights first.",
-        )
-    return [path]
-
-
-def _canonical(name: str) -> str:
-    """The name in the layout of transformers 4.47, in which the released weights lie."""
-    for longer, shorter in _PREFIXES:
-        if name.startswith(longer):
-            return shorter + name[len(longer) :]
-    return name
+            f"The adapter {adapter.directory} was trained on {adapter.base!r}, which is not here.",
+            f"Name the model: unite model merge MODEL {adapter.directory} -o DIR.",
+        ) from error
 
 
 def _dtype(name: str | None, width: int) -> Any:
@@ -300,11 +276,7 @@ def _download(hub_id: str) -> Path:
         ) from error
 
 
-def _write_json(path: Path, row: Any) -> None:
-    path.write_text(json.dumps(row, indent=2) + os.linesep, encoding="utf-8")
-
-
-def _write_sentence_transformers(directory: Path, dim: int) -> None:
+def write_sentence_transformers(directory: Path, dim: int) -> None:
     """The files by which a stock SentenceTransformer opens the directory."""
     modules = [
         ("", "unite.model.transformer.UniteTransformer"),
@@ -315,13 +287,13 @@ def _write_sentence_transformers(directory: Path, dim: int) -> None:
         {"idx": number, "name": str(number), "path": path, "type": kind}
         for number, (path, kind) in enumerate(modules)
     ]
-    _write_json(directory / "modules.json", rows)
+    write_json(directory / "modules.json", rows)
     (directory / "1_Pooling").mkdir()
-    _write_json(
+    write_json(
         directory / "1_Pooling" / "config.json",
         {"embedding_dimension": dim, "pooling_mode": "lasttoken", "include_prompt": True},
     )
-    _write_json(
+    write_json(
         directory / "config_sentence_transformers.json",
         {"model_type": "SentenceTransformer", "similarity_fn_name": "cosine", "prompts": {}},
     )

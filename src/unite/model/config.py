@@ -1,8 +1,8 @@
 """What a backbone looks like, read from the `config.json` of a checkpoint.
 
-Three spellings occur: the flat one of transformers 4 (`model_type` `qwen2_vl` or
+Three spellings of Qwen2-VL occur: the flat one of transformers 4 (`model_type` `qwen2_vl` or
 `unite_qwen2_vl`), its variant whose nested vision part repeats the model type, and the
-one of transformers 5 with a `text_config`.
+one of transformers 5 with a `text_config`. Later Qwen backbones keep their `config.json` as it is.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from typing import Any
 from unite.errors import CheckpointError, did_you_mean
 
 MODEL_TYPES = ("qwen2_vl", "unite_qwen2_vl")
+LATER_TYPES = ("qwen2_5_vl", "qwen3_vl")
+_VOLATILE = ("transformers_version", "torch_dtype", "dtype", "architectures")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,7 +75,7 @@ class BackboneConfig:
         if kind not in MODEL_TYPES:
             raise CheckpointError(
                 f"The model type {kind!r} is not supported.",
-                did_you_mean(str(kind), MODEL_TYPES),
+                did_you_mean(str(kind), (*MODEL_TYPES, *LATER_TYPES)),
             )
         text = {**config, **config.get("text_config", {})}
         rope = {**(text.get("rope_scaling") or {}), **(text.get("rope_parameters") or {})}
@@ -135,6 +137,67 @@ class BackboneConfig:
                 "in_channels": vision.channels,
             },
         }
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LaterConfig:
+    """A Qwen2.5-VL or Qwen3-VL backbone, or Qwen2-VL with M-RoPE: what transformers builds from it.
+
+    Attributes:
+        row: Its `config.json`, without what does not shape the network.
+    """
+
+    row: Mapping[str, Any]
+    width: int
+    max_positions: int
+    image_token_id: int
+    video_token_id: int
+    patch_size: int
+    temporal_patch_size: int
+    merge_size: int
+
+    @classmethod
+    def from_json(cls, config: Mapping[str, Any]) -> LaterConfig:
+        """Read a parsed `config.json`.
+
+        Raises:
+            CheckpointError: A value is missing.
+        """
+        text = {**config, **config.get("text_config", {})}
+        vision = config.get("vision_config", {})
+        try:
+            return cls(
+                row={key: value for key, value in config.items() if key not in _VOLATILE},
+                width=text["hidden_size"],
+                max_positions=text.get("max_position_embeddings", 32768),
+                image_token_id=config["image_token_id"],
+                video_token_id=config["video_token_id"],
+                patch_size=vision.get("patch_size", 16 if _is_qwen3(config) else 14),
+                temporal_patch_size=vision.get("temporal_patch_size", 2),
+                merge_size=vision.get("spatial_merge_size", 2),
+            )
+        except KeyError as error:
+            raise CheckpointError(
+                f"config.json lacks {error.args[0]!r}.", "The checkpoint is incomplete."
+            ) from error
+
+    def to_json(self) -> dict[str, Any]:
+        """The `config.json` it was read from."""
+        return dict(self.row)
+
+
+def read_config(config: Mapping[str, Any]) -> BackboneConfig | LaterConfig:
+    """Read the `config.json` of any backbone that is known.
+
+    Raises:
+        CheckpointError: The model is of another kind, or a value is missing.
+    """
+    later = config.get("model_type") in LATER_TYPES
+    return LaterConfig.from_json(config) if later else BackboneConfig.from_json(config)
+
+
+def _is_qwen3(config: Mapping[str, Any]) -> bool:
+    return config.get("model_type") == "qwen3_vl"
 
 
 def _vision(vision: Mapping[str, Any], out_width: int) -> VisionConfig:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -11,8 +10,13 @@ from typing import Any
 from unite.errors import CheckpointError, did_you_mean
 from unite.media.pixels import PixelPolicy
 from unite.media.video import FramePolicy
+from unite.model.config import BackboneConfig, LaterConfig
+from unite.model.files import read_json
 
 POLICY_FILE = "unite.json"
+_PROCESSOR_FILE = "preprocessor_config.json"
+_KNOWN = {"prompt": ("one-word",), "positions": ("1d", "mrope"), "pooling": ("last",)}
+_QWEN2_FACTOR = 28  # pixels a side of one visual token of Qwen2-VL
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,7 +28,7 @@ class Policy:
         frames: Which frames of a clip are seen.
         max_tokens: The longest input the model takes.
         prompt: The name of the prompt; `one-word` is the paper's.
-        positions: `1d`: plain 0..L-1, as the released weights were trained.
+        positions: `1d`: plain 0..L-1, as the released weights were trained; `mrope`: Qwen's own.
         pooling: `last`: the hidden state of the last token.
         mixed_gallery: Whether scores of candidates of different modalities are on one scale;
             False for a model trained with the mask of MAMCL, which never compares them.
@@ -41,10 +45,11 @@ class Policy:
     small_world: bool = False
 
     def __post_init__(self) -> None:
-        for name, known in (("prompt", "one-word"), ("positions", "1d"), ("pooling", "last")):
-            if getattr(self, name) != known:
+        for name, known in _KNOWN.items():
+            if getattr(self, name) not in known:
                 raise CheckpointError(
-                    f"The model's {name} is {getattr(self, name)!r}; this version knows {known!r}.",
+                    f"The model's {name} is {getattr(self, name)!r}; this version knows "
+                    f"{' and '.join(known)}.",
                     "Update the package.",
                 )
 
@@ -92,39 +97,53 @@ class Policy:
         return replace(self, frames=frames)
 
 
-def read_policy(directory: Path, max_tokens: int) -> Policy:
-    """Read a model directory's policy; a released checkpoint without one has the published.
+def read_policy(directory: Path, config: BackboneConfig | LaterConfig) -> Policy:
+    """Read a model directory's policy.
+
+    A checkpoint without one gets the default of its backbone: Qwen2-VL the published policy of
+    UNITE; later backbones the same numbers of visual tokens, their own patches and normalisation,
+    and M-RoPE, with which they were pretrained.
 
     Args:
         directory: The model directory.
-        max_tokens: The backbone's own limit.
+        config: Its backbone.
 
     Raises:
         CheckpointError: The file does not hold a policy.
     """
     path = directory / POLICY_FILE
-    if not path.exists():
-        return Policy(pixels=PixelPolicy(), frames=FramePolicy(), max_tokens=max_tokens)
-    return Policy.from_json(read_json(path))
+    if path.exists():
+        return Policy.from_json(read_json(path))
+    if isinstance(config, BackboneConfig):
+        return Policy(pixels=PixelPolicy(), frames=FramePolicy(), max_tokens=config.max_positions)
+    return Policy(
+        pixels=_scaled_pixels(directory, config),
+        frames=FramePolicy(),
+        max_tokens=config.max_positions,
+        positions="mrope",
+    )
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON object of a model directory.
-
-    Raises:
-        CheckpointError: It is not there, or is no JSON object.
-    """
-    try:
-        row = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise CheckpointError(
-            f"{path} cannot be read: {error.strerror}.", "Is this a model directory?"
-        ) from error
-    except ValueError as error:
-        raise CheckpointError(f"{path} is not valid JSON: {error}.") from error
-    if not isinstance(row, dict):
-        raise CheckpointError(f"{path} holds no JSON object.", "Download the model again.")
-    return row
+def _scaled_pixels(directory: Path, config: LaterConfig) -> PixelPolicy:
+    """The published limits in visual tokens, for tokens of another size."""
+    published = PixelPolicy()
+    factor = config.patch_size * config.merge_size
+    scale = (factor / _QWEN2_FACTOR) ** 2
+    limits = {
+        field.name: round(getattr(published, field.name) * scale)
+        for field in fields(PixelPolicy)
+        if field.name.endswith("_pixels")
+    }
+    path = directory / _PROCESSOR_FILE
+    processor = read_json(path) if path.exists() else {}
+    return PixelPolicy(
+        **limits,
+        patch_size=config.patch_size,
+        merge_size=config.merge_size,
+        temporal_patch_size=config.temporal_patch_size,
+        mean=tuple(processor.get("image_mean", published.mean)),
+        std=tuple(processor.get("image_std", published.std)),
+    )
 
 
 def _tuples(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from unite.model.checkpoint import Model, load_model, save_model
 from unite.model.pixel_cache import PixelCache
 from unite.model.preprocess import Preprocessor, media_of
 from unite.prompts import render
-from unite.training.recipe import LoraRecipe, Recipe
+from unite.training.recipe import Recipe
 from unite.types import Item, Pair
 
 if TYPE_CHECKING:
@@ -33,9 +33,6 @@ if TYPE_CHECKING:
 
 Progress = Callable[[str, int, int], None]
 _PACKAGES = ("unite-embed", "torch", "transformers", "sentence-transformers", "peft", "numpy")
-_TARGETS = (
-    r"model\.layers\.\d+\.(self_attn\.(q|k|v|o)_proj|mlp\.(gate|up|down)_proj)"  # never `visual`
-)
 
 
 def train(
@@ -184,6 +181,7 @@ def _fit(
     from transformers import PrinterCallback, TrainerCallback
 
     from unite.loss.module import MamclLoss
+    from unite.model.adapters import add_adapters
     from unite.model.transformer import wrap
     from unite.training.batches import PairCollator
     from unite.training.trainer import MetricsFile, UniteTrainer, whole_checkpoints
@@ -193,7 +191,9 @@ def _fit(
             progress("training", state.global_step, state.max_steps)
 
     arguments = _arguments(recipe, output)  # joins the processes, which decoding waits for
-    adapters = _add_adapters(model, recipe.model.lora)
+    lora, adapters = recipe.model.lora, None
+    if lora is not None:
+        adapters = add_adapters(model.encoder, lora.rank, lora.alpha, lora.dropout)
     preprocessor = Preprocessor(model.tokenizer, model.policy)
     see = preprocessor.see
     if recipe.data.keep_decoded:
@@ -268,18 +268,6 @@ def _optimiser(recipe: Recipe, network: nn.Module) -> Optimizer | None:
         muon_learning_rate=rates.muon_learning_rate,
         weight_decay=rates.weight_decay,
     )
-
-
-def _add_adapters(model: Model, lora: LoraRecipe | None) -> Any:
-    """Freeze the model and put adapters into its language model; without a recipe train it all."""
-    if lora is None:
-        return None
-    from peft import LoraConfig, get_peft_model
-
-    config = LoraConfig(
-        r=lora.rank, lora_alpha=lora.alpha, lora_dropout=lora.dropout, target_modules=_TARGETS
-    )
-    return get_peft_model(model.encoder, config)
 
 
 def _decoded(

@@ -1,0 +1,144 @@
+"""Checkpoints rewritten from file to file: merged with an adapter, laid out for other tools.
+
+Tensors pass one shard at a time; the lm_head, which no embedding needs, is carried along so that
+transformers can still open the result as the generating model it was.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from unite.errors import CheckpointError
+from unite.model.adapters import read_adapter
+from unite.model.checkpoint import (
+    build_encoder,
+    check_tensors,
+    locate,
+    write_sentence_transformers,
+)
+from unite.model.config import BackboneConfig, read_config
+from unite.model.files import (
+    INDEX_FILE,
+    LM_HEAD,
+    canonical,
+    read_json,
+    read_shard,
+    replace_directory,
+    shards,
+    write_json,
+)
+from unite.model.policy import POLICY_FILE, read_policy
+from unite.model.tokenizer import load_tokenizer, save_tokenizer
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_CARRIED = (
+    "added_tokens.json", "chat_template.json", "chat_template.jinja", "generation_config.json",
+    "merges.txt", "preprocessor_config.json", "special_tokens_map.json", "tokenizer_config.json",
+    "video_preprocessor_config.json", "vocab.json",
+)  # fmt: skip
+_ARCHITECTURES = {
+    "qwen2_vl": "Qwen2VLForConditionalGeneration",
+    "qwen2_5_vl": "Qwen2_5_VLForConditionalGeneration",
+    "qwen3_vl": "Qwen3VLForConditionalGeneration",
+}
+
+
+def convert(
+    name: str, target: Path, *, adapter: Path | None = None, dtype: str | None = None
+) -> list[str]:
+    """Write a model so that this package, sentence-transformers and transformers open it.
+
+    Args:
+        name: The model; see `locate`.
+        target: The new directory; an older one there is replaced when the new one is whole.
+        adapter: A LoRA in peft's format, added to the weights.
+        dtype: How weights are stored; by default as they are.
+
+    Returns:
+        What a reader should know of the result.
+
+    Raises:
+        CheckpointError: The model or the adapter is not whole, or they do not belong together.
+    """
+    source = locate(name)
+    if target.exists() and target.resolve() == source.resolve():
+        raise CheckpointError(f"{target} is the model itself.", "Name another directory.")
+    row = read_json(source / "config.json")
+    config = read_config(row)
+    policy = read_policy(source, config)
+    temporary = target.with_name(f".{target.name}.partial")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    found = _rewrite(source, temporary, row["model_type"], adapter, dtype)
+    _check(config, policy.positions, found, source)
+    save_tokenizer(load_tokenizer(source), temporary)
+    for file in _CARRIED:
+        if (source / file).exists():
+            shutil.copy(source / file, temporary / file)
+    write_json(temporary / "config.json", _config(row, dtype))
+    write_json(temporary / POLICY_FILE, policy.to_json())
+    write_sentence_transformers(temporary, config.width)
+    replace_directory(temporary, target)
+    tied = row.get("tie_word_embeddings", isinstance(config, BackboneConfig))
+    if LM_HEAD in found or tied:
+        return []
+    return ["It has no lm_head: it embeds, and transformers opens it as a model without a head."]
+
+
+def _rewrite(
+    source: Path, target: Path, kind: str, adapter: Path | None, dtype: str | None
+) -> dict[str, Tensor]:
+    """Write all shards; return the tensors' shapes (without their values) by canonical name."""
+    import torch
+    from safetensors.torch import save_file
+
+    lora = read_adapter(adapter) if adapter else None
+    found: dict[str, Tensor] = {}
+    places: dict[str, str] = {}
+    size = 0
+    for path in shards(source):
+        tensors = {}
+        for name, tensor in read_shard(path):
+            short = canonical(name)
+            tensor = lora.changed(short, tensor) if lora else tensor
+            tensor = tensor.to(getattr(torch, dtype)) if dtype else tensor
+            found[short] = tensor.to("meta")
+            tensors[_stored(short, kind)] = tensor.contiguous()
+            size += tensor.numel() * tensor.element_size()
+        save_file(tensors, target / path.name, metadata={"format": "pt"})
+        (target / path.name).chmod(0o644)
+        places |= dict.fromkeys(tensors, path.name)
+    if lora:
+        lora.check_used(found)
+    if (source / INDEX_FILE).exists():
+        row = {"metadata": {"total_size": size}, "weight_map": places}
+        write_json(target / INDEX_FILE, row)
+    return found
+
+
+def _stored(name: str, kind: str) -> str:
+    """The name that transformers expects on disk: Qwen3-VL's checkpoints have the longer ones."""
+    if kind != "qwen3_vl" or name.startswith("lm_head."):
+        return name
+    inner = name.removeprefix("model.")
+    return f"model.language_model.{inner}" if inner != name else f"model.{name}"
+
+
+def _check(config: Any, positions: str, found: dict[str, Tensor], source: Path) -> None:
+    import torch
+
+    with torch.device("meta"):
+        expected = build_encoder(config, positions).state_dict()
+    check_tensors(expected, {n: t for n, t in found.items() if n != LM_HEAD}, source)
+
+
+def _config(row: dict[str, Any], dtype: str | None) -> dict[str, Any]:
+    """The configuration under the name by which transformers knows the backbone."""
+    kind = row["model_type"].removeprefix("unite_")
+    vision = {key: part for key, part in row["vision_config"].items() if key != "model_type"}
+    changed = {**row, "model_type": kind, "architectures": [_ARCHITECTURES[kind]]}
+    return {**changed, "vision_config": vision, **({"torch_dtype": dtype} if dtype else {})}

@@ -1,0 +1,152 @@
+"""Qwen2.5-VL and Qwen3-VL, and Qwen2-VL with M-RoPE, by transformers' own modules.
+
+For training models of our own on them. Slower than our own forward pass over Qwen2-VL, which
+serves the released weights: no shared prefix, every layer for every token.
+
+Shapes: P patches, K values a patch, B rows, L tokens, V visual tokens, D width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import AutoConfig, AutoModel
+
+from unite.model.config import LaterConfig
+from unite.model.vision import Grid
+
+
+class LaterQwenEncoder(nn.Module):
+    """Vision tower, language model and last-token pooling of a Qwen-VL of transformers.
+
+    Parameters are named as in Qwen2-VL's checkpoints: `visual.…` and `model.…`.
+
+    Args:
+        config: The backbone.
+        positions: `mrope`: rows, columns and slices of a medium have places of their own, as these
+            backbones were pretrained; `1d`: plain 0..L-1.
+    """
+
+    def __init__(self, config: LaterConfig, positions: str = "mrope") -> None:
+        super().__init__()
+        self.config = config
+        self.positions = positions
+        row = {key: value for key, value in config.row.items() if key != "model_type"}
+        kind = AutoConfig.for_model(config.row["model_type"], **row)
+        whole = AutoModel.from_config(kind, attn_implementation="sdpa")
+        self.visual = whole.visual
+        self.model = whole.language_model
+
+    def forward(
+        self,
+        input_ids_BL: Tensor,
+        length_B: Tensor,
+        patches_PK: Tensor | None = None,
+        grids: Sequence[Grid] = (),
+        media: Sequence[int] | None = None,
+    ) -> Tensor:
+        """Embed right-padded rows; arguments and result as `Qwen2VLEncoder`'s.
+
+        Raises:
+            ValueError: Visual tokens and patches differ in number.
+        """
+        media = range(len(grids)) if media is None else media
+        embeds_BLD = self.model.embed_tokens(input_ids_BL)
+        visual_BL = (input_ids_BL == self.config.image_token_id) | (
+            input_ids_BL == self.config.video_token_id
+        )
+        sizes = [t * h * w // self.config.merge_size**2 for t, h, w in grids]
+        expected = sum(sizes[number] for number in media)
+        if int(visual_BL.sum()) != expected:
+            raise ValueError(
+                f"{int(visual_BL.sum())} visual tokens in the text but {expected} from the pictures"
+            )
+        extra: dict[str, Any] = {}
+        if patches_PK is not None and len(grids):
+            seen = self.visual(
+                patches_PK.to(embeds_BLD.dtype),
+                grid_thw=torch.tensor(grids, device=embeds_BLD.device),
+            )
+            embeds_BLD = embeds_BLD.masked_scatter(
+                visual_BL[..., None], _in_order(seen.pooler_output, sizes, media)
+            )
+            layers = getattr(seen, "deepstack_features", None)
+            if layers:
+                extra = {
+                    "visual_pos_masks": visual_BL,
+                    "deepstack_visual_embeds": [
+                        _in_order(layer_VD, sizes, media) for layer_VD in layers
+                    ],
+                }
+        elif self.training and torch.is_grad_enabled():
+            embeds_BLD = embeds_BLD + self._untouched()
+        places_L = torch.arange(input_ids_BL.shape[1], device=input_ids_BL.device)
+        positions = places_L.expand(len(input_ids_BL), -1)
+        if self.positions == "mrope":
+            shown = [grids[number] for number in media]
+            positions = mrope_positions(visual_BL, shown, self.config.merge_size)
+        out = self.model(
+            inputs_embeds=embeds_BLD,
+            attention_mask=(places_L < length_B[:, None]).long(),
+            position_ids=positions,
+            use_cache=False,
+            **extra,
+        )
+        rows = torch.arange(len(length_B), device=length_B.device)
+        pooled_BD: Tensor = out.last_hidden_state[rows, length_B - 1]
+        return pooled_BD
+
+    def _untouched(self) -> Tensor:
+        """A zero that depends on the vision tower: see `Qwen2VLEncoder`."""
+        side = self.config.merge_size
+        values = 3 * self.config.temporal_patch_size * self.config.patch_size**2
+        patches_PK = next(self.visual.parameters()).new_zeros(side**2, values)
+        seen = self.visual(
+            patches_PK, grid_thw=torch.tensor([[1, side, side]]).to(patches_PK.device)
+        )
+        parts = [seen.pooler_output, *(getattr(seen, "deepstack_features", None) or ())]
+        return 0.0 * torch.stack([part.sum() for part in parts]).sum()
+
+
+def mrope_positions(visual_BL: Tensor, grids: Sequence[Grid], merge: int) -> Tensor:
+    """Multimodal positions of Qwen2-VL (its paper, section 2.1).
+
+    Text counts on by one on all three axes. A medium's tokens have their slice, row and column,
+    counted from the place after the text before it; what follows goes on after the largest.
+
+    Args:
+        visual_BL: Which tokens are visual; media never touch, their tags are between them.
+        grids: Grids of the media in order of appearance.
+        merge: Side of the square of patches that is one token.
+
+    Returns:
+        Slice, row and column of every token, (3, B, L); padding counts on like text.
+    """
+    shown = iter(grids)
+    rows = [torch.cat(list(_line(row, shown, merge)), dim=1) for row in visual_BL.tolist()]
+    return torch.stack(rows, dim=1).to(visual_BL.device)
+
+
+def _line(visual_L: Sequence[bool], grids: Iterator[Grid], merge: int) -> Iterator[Tensor]:
+    start = 0
+    for visual, run in groupby(visual_L):
+        if visual:
+            slices, rows, columns = next(grids)
+            axes = (torch.arange(size) for size in (slices, rows // merge, columns // merge))
+            place_3V = torch.stack(torch.meshgrid(*axes, indexing="ij")).flatten(1) + start
+        else:
+            place_3V = torch.arange(start, start + len(list(run))).expand(3, -1)
+        start = int(place_3V.max()) + 1
+        yield place_3V
+
+
+def _in_order(tokens_VD: Tensor, sizes: Sequence[int], media: Sequence[int]) -> Tensor:
+    """The tokens of each medium where it appears; one that appears twice comes twice."""
+    if list(media) == list(range(len(sizes))):
+        return tokens_VD
+    parts = tokens_VD.split(list(sizes))
+    return torch.cat([parts[number] for number in media])
