@@ -67,22 +67,27 @@ def convert(
     source = locate(name)
     if target.exists() and target.resolve() == source.resolve():
         raise CheckpointError(f"{target} is the model itself.", "Name another directory.")
+    if dtype not in (None, "float32", "bfloat16"):
+        raise CheckpointError(f"The dtype {dtype!r} is unknown.", "Use float32 or bfloat16.")
     row = read_json(source / "config.json")
     config = read_config(row)
     policy = read_policy(source, config)
     temporary = target.with_name(f".{target.name}.partial")
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
-    found = _rewrite(source, temporary, row["model_type"], adapter, dtype)
-    _check(config, policy.positions, found, source)
-    save_tokenizer(load_tokenizer(source), temporary)
-    for file in _CARRIED:
-        if (source / file).exists():
-            shutil.copy(source / file, temporary / file)
-    write_json(temporary / "config.json", _config(row, dtype))
-    write_json(temporary / POLICY_FILE, policy.to_json())
-    write_sentence_transformers(temporary, config.width)
-    replace_directory(temporary, target)
+    try:
+        found = _rewrite(source, temporary, row["model_type"], adapter, dtype)
+        _check(config, policy.positions, found, source)
+        save_tokenizer(load_tokenizer(source), temporary)
+        for file in _CARRIED:
+            if (source / file).exists():
+                shutil.copy(source / file, temporary / file)
+        write_json(temporary / "config.json", _config(row, dtype))
+        write_json(temporary / POLICY_FILE, policy.to_json())
+        write_sentence_transformers(temporary, config.width)
+        replace_directory(temporary, target)
+    finally:  # after a failure nothing is left
+        shutil.rmtree(temporary, ignore_errors=True)
     tied = row.get("tie_word_embeddings", isinstance(config, BackboneConfig))
     if LM_HEAD in found or tied:
         return []
