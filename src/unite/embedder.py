@@ -34,6 +34,7 @@ class Embedder:
         model: What to embed with.
         see: Gives the pixels of a medium; a cache may stand here.
         threads: Items prepared at the same time.
+        fit: Whether a clip gives up frames where its item would be longer than the model takes.
     """
 
     def __init__(
@@ -42,9 +43,10 @@ class Embedder:
         *,
         see: Callable[[str | Image | Clip], Pixels] | None = None,
         threads: int = 2,
+        fit: bool = False,
     ) -> None:
         self.model = model
-        self.preprocessor = Preprocessor(model.tokenizer, model.policy)
+        self.preprocessor = Preprocessor(model.tokenizer, model.policy, fit=fit)
         self._prepare = partial(_prepare, self.preprocessor, see)
         self._threads = threads
 
@@ -57,6 +59,7 @@ class Embedder:
         nframes: int | None = None,
         fps: float | None = None,
         max_frames: int | None = None,
+        fit: bool = False,
     ) -> Self:
         """Load a model to embed with.
 
@@ -66,12 +69,14 @@ class Embedder:
             nframes: A fixed number of frames a clip.
             fps: Frames a second of a clip.
             max_frames: At most so many frames a clip.
+            fit: Take fewer still where an item would be longer than the model takes.
 
         Raises:
             CheckpointError: There is no such model, or it is not whole.
         """
         model = load_model(name, dtype=dtype)
-        return cls(replace(model, policy=model.policy.with_frames(nframes, fps, max_frames)))
+        policy = model.policy.with_frames(nframes, fps, max_frames)
+        return cls(replace(model, policy=policy), fit=fit)
 
     @property
     def name(self) -> str:

@@ -117,6 +117,14 @@ def test_config_variants_load_the_same_model(copy: Path, golden: Path, published
 # Refused
 
 
+def test_a_tokenizer_of_another_model_is_refused(copy: Path) -> None:
+    row = json.loads((copy / "config.json").read_text())
+    row["image_token_id"], row["video_token_id"] = row["video_token_id"], row["image_token_id"]
+    (copy / "config.json").write_text(json.dumps(row))
+    with pytest.raises(CheckpointError, match=r"<\|image_pad\|> is token \d+ .* do not belong"):
+        load_model(str(copy))
+
+
 def test_a_missing_tensor_is_named(copy: Path) -> None:
     rewrite(copy, lambda tensors: {k: v for k, v in tensors.items() if k != "model.norm.weight"})
     with pytest.raises(CheckpointError, match=r"1 missing \(model\.norm\.weight\)"):

@@ -1,4 +1,7 @@
-"""The 29 published cases through the whole path: file, frames, pixels, tokens, vector."""
+"""The 29 published cases through the whole path: file, frames, pixels, tokens, vector.
+
+And that they would tell: each wrong choice that a port could make leaves the tolerances.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +15,10 @@ import pytest
 
 from unite.data.records import parse_item
 from unite.embedder import Embedder
+from unite.media import pixels as pixels_module
 from unite.media.pixels import PixelPolicy, normalise
 from unite.media.video import FramePolicy, read_clip
-from unite.model.checkpoint import Model, load_model
+from unite.model.checkpoint import Model, build_encoder, load_model
 from unite.model.preprocess import Features, Preprocessor
 from unite.types import Item
 
@@ -139,3 +143,72 @@ def test_in_bf16_the_direction_stays(golden: Path, golden_cases: dict[str, Case]
     for name, result in zip(names, Embedder(model).embed(items), strict=True):
         assert result.vector is not None
         assert float(result.vector @ np.array(golden_cases[name]["embedding"])) > 0.99
+
+
+def distance(model: Model, case: Case, golden: Path) -> float:
+    """How far the vector of a case is from the published one."""
+    (found,) = Embedder(under(model, case)).embed([parse_item(case["item"], golden)])
+    assert found.vector is not None
+    return float(np.abs(found.vector - np.array(case["embedding"])).max())
+
+
+@pytest.mark.parametrize("name", ["image_mid", "fused_newline", "video_short_train"])
+def test_multimodal_positions_would_show(
+    published: Model, golden: Path, golden_cases: dict[str, Case], name: str
+) -> None:
+    moved = build_encoder(published.encoder.config, "mrope")
+    moved.load_state_dict(published.encoder.state_dict())
+    assert distance(replace(published, encoder=moved.eval()), golden_cases[name], golden) > 0.1
+    plain = build_encoder(published.encoder.config, "mrope")
+    plain.load_state_dict(published.encoder.state_dict())
+    plain.positions = "1d"  # type: ignore[assignment]
+    assert distance(replace(published, encoder=plain.eval()), golden_cases[name], golden) < 5e-4
+
+
+@pytest.mark.parametrize("name", ["image_small", "image_jpeg", "two_images_text", "video_text"])
+def test_one_resize_instead_of_two_would_show(
+    published: Model,
+    golden: Path,
+    golden_cases: dict[str, Case],
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+) -> None:
+    def unchanged(height: int, width: int, policy: PixelPolicy) -> tuple[int, int]:
+        return height, width
+
+    monkeypatch.setattr(pixels_module, "first_size", unchanged)
+    monkeypatch.setattr(pixels_module, "first_frame_size", unchanged)
+    assert distance(published, golden_cases[name], golden) > 5e-3
+
+
+@pytest.mark.parametrize("name", ["image_mid", "image_tall", "video_short_train"])
+def test_a_bilinear_filter_would_show(
+    published: Model,
+    golden: Path,
+    golden_cases: dict[str, Case],
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+) -> None:
+    from PIL import Image
+
+    def bilinear(image: Image.Image, height: int, width: int) -> Image.Image:
+        return image.resize((width, height), Image.Resampling.BILINEAR)
+
+    monkeypatch.setattr(pixels_module, "_resample", bilinear)
+    assert distance(published, golden_cases[name], golden) > 5e-3
+
+
+def test_another_token_pooled_would_show(
+    published: Model, golden: Path, golden_cases: dict[str, Case]
+) -> None:
+    model = under(published, golden_cases["text_long"])
+    preprocessor = Preprocessor(model.tokenizer, model.policy)
+    features = preprocessor(parse_item(golden_cases["text_long"]["item"], golden))
+    batch = preprocessor.collate([features])
+    import torch
+
+    with torch.inference_mode():
+        (early,) = model.encoder(batch["input_ids_BL"], batch["length_B"] - 1)
+    early = early / early.norm()
+    published_vector = np.array(golden_cases["text_long"]["embedding"])
+    assert np.abs(early.numpy() - published_vector).max() > 0.1

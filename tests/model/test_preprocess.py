@@ -175,3 +175,37 @@ def test_all_media_of_items_are_listed() -> None:
         Item(images=("c",), videos=(Clip("v"),)),
     ]
     assert list(media_of(items)) == ["a", "b", "c", Clip("v")]
+
+
+def test_clips_give_up_frames_to_fit(tiny_model: Model, media: Path) -> None:
+    clip, picture = Clip(str(media / "clip.mp4")), str(media / "p0.png")
+    policy = tiny_model.policy.with_frames(nframes=12)
+    whole = Preprocessor(tiny_model.tokenizer, policy)
+    for item in (
+        Item(videos=(clip,)),
+        Item(text="between <|VIDEO|> and <|VIDEO|>", videos=(clip, clip), images=(picture,)),
+    ):
+        length = len(whole(item).input_ids_L)
+        shorter = replace(policy, max_tokens=length - 1)
+        with pytest.raises(TooLongError, match="--fit"):
+            Preprocessor(tiny_model.tokenizer, shorter)(item)
+        features = Preprocessor(tiny_model.tokenizer, shorter, fit=True)(item)
+        slices = [medium.grid[0] for medium in features.pixels if medium.grid[0] > 1]
+        assert slices == [5] * len(item.videos)
+        _, rows, columns = next(part.grid for part in features.pixels if part.grid[0] > 1)
+        assert len(features.input_ids_L) == length - rows * columns // 4 * len(item.videos)
+        assert "10 frames, to fit" in str(features.note)
+        wanted = see(clip, policy.with_frames(nframes=10))
+        clips = [medium for medium in features.pixels if medium.grid[0] > 1]
+        assert all((medium.patches_PK == wanted.patches_PK).all() for medium in clips)
+
+
+def test_what_fits_or_never_will_is_left_alone(tiny_model: Model, media: Path) -> None:
+    item = Item(videos=(Clip(str(media / "clip.mp4")),))
+    plain = Preprocessor(tiny_model.tokenizer, tiny_model.policy)(item)
+    fitted = Preprocessor(tiny_model.tokenizer, tiny_model.policy, fit=True)(item)
+    assert (fitted.input_ids_L == plain.input_ids_L).all()
+    assert fitted.note == plain.note
+    tight = replace(tiny_model.policy, max_tokens=9)
+    with pytest.raises(TooLongError, match=f"needs {len(plain.input_ids_L)} tokens"):
+        Preprocessor(tiny_model.tokenizer, tight, fit=True)(item)

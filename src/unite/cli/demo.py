@@ -224,7 +224,7 @@ def _write_sheets(console: Console, directory: Path, sections: list[Section]) ->
         '  unite search "a small red star on the left" -l my-library\n'
         "It knows nothing but the small world; for photographs use a released model "
         "(4 GB, downloaded once):\n"
-        "  unite index ~/Pictures -l my-library -m instruct-2b",
+        "  unite index ~/Pictures -l my-photos -m instruct-2b",
         highlight=False,
         soft_wrap=True,
     )

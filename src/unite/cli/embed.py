@@ -18,6 +18,9 @@ def embed(
     frames: Annotated[int | None, typer.Option(min=2, help="Frames of every clip.")] = None,
     fps: Annotated[float | None, typer.Option(min=0.001, help="Frames a second.")] = None,
     max_frames: Annotated[int | None, typer.Option(min=2, help="At most so many.")] = None,
+    fit: Annotated[
+        bool, typer.Option("--fit", help="Fewer frames where an item would be too long.")
+    ] = False,
     dtype: Annotated[str | None, typer.Option(help="float32 or bfloat16.")] = None,
     json_: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")] = False,
 ) -> None:
@@ -37,7 +40,9 @@ def embed(
     if frames is not None and (fps is not None or max_frames is not None):
         raise UniteError("--frames fixes the count.", "Leave out --fps and --max-frames.")
     count = sum(1 for _ in read_items(items))
-    encoder = Embedder.open(model, dtype=dtype, nframes=frames, fps=fps, max_frames=max_frames)
+    encoder = Embedder.open(
+        model, dtype=dtype, nframes=frames, fps=fps, max_frames=max_frames, fit=fit
+    )
     rows: list[Row] = []
     with progress_bars() as show:
         for row in embed_rows(encoder, read_items(items)):

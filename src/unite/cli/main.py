@@ -19,6 +19,7 @@ from unite.cli.train import train
 from unite.cli.world import world
 from unite.errors import UniteError
 
+INTERRUPTED = 130
 app = typer.Typer(
     name="unite",
     help="One embedder for text, images, video and any mix of them.",
@@ -58,6 +59,10 @@ def run() -> None:
     except UniteError as error:
         typer.echo(f"unite: {error}", err=True)
         sys.exit(1)
+    except SystemExit as end:
+        if end.code == INTERRUPTED and "RANK" not in os.environ:
+            typer.echo("unite: interrupted; the same again goes on (train: --resume)", err=True)
+        raise
     except BrokenPipeError:
         # The reader of our output has gone; that is its right. Nothing may be flushed to it now.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -52,7 +52,9 @@ def _video_stream(name: str, container: InputContainer, limits: Limits) -> Video
     # A song's cover is a stream of one picture.
     streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
     if not streams:
-        raise MediaError(f"{name} has no video stream.", "Is it sound only?")
+        # An MP4 cut amid its index opens, with no stream at all.
+        remedy = "Is it sound only?" if container.streams.audio else "Is it whole, and a video?"
+        raise MediaError(f"{name} has no video stream.", remedy)
     stream = streams[0]
     if stream.codec_context is None:
         raise MediaError(f"{name} is coded in a way that is not known.", "Convert it to H.264.")

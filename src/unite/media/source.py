@@ -70,6 +70,11 @@ class Limits:
             )
 
 
+def name_of(reference: str) -> str:
+    """What messages call a medium: its path, but never the whole of a `data:` URI."""
+    return "the data URI" if reference[:5].lower() == "data:" else reference
+
+
 def open_source(reference: str, limits: Limits) -> tuple[str, Path | io.BytesIO]:
     """Find what a reference stands for.
 
@@ -84,8 +89,8 @@ def open_source(reference: str, limits: Limits) -> tuple[str, Path | io.BytesIO]
         MediaError: There is no such file, it is empty or too large, or the reference is of a
             kind that is not opened, such as an http address.
     """
-    if reference[:5].lower() == "data:":
-        return "the data URI", io.BytesIO(_data_uri(reference, limits))
+    if (name := name_of(reference)) != reference:
+        return name, io.BytesIO(_data_uri(reference, limits))
     path = Path(reference)
     if scheme := _SCHEME.match(reference):
         if scheme[1].lower() != "file":

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from unite.errors import MediaError
 from unite.media.container import decoded, frame_rate, opened, packets
-from unite.media.source import Limits, open_source
+from unite.media.source import Limits, name_of, open_source
 
 if TYPE_CHECKING:
     from av.video.stream import VideoStream
@@ -108,7 +108,7 @@ def surviving_timeline(reference: str, limits: Limits, declared: int) -> Timelin
     """
     with opened(reference, limits) as (container, stream):
         stamps = [frame.pts for frame in decoded(container, stream)]
-        return _timeline(reference, stream, stamps, [], declared)
+        return _timeline(name_of(reference), stream, stamps, [], declared)
 
 
 def _from_index(stream: VideoStream, size: int) -> Timeline | None:

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from unite.errors import MediaError
 from unite.media.container import decoded, frame_rate, opened, turn
 from unite.media.sampling import FRAME_FACTOR, FramePolicy, frame_count, sample_indices
-from unite.media.source import Limits
+from unite.media.source import Limits, name_of
 from unite.media.timeline import Timeline, read_timeline, surviving_timeline
 from unite.types import Clip
 
@@ -44,6 +44,7 @@ SEEK_COST = 12
 
 _NEVER, _ALWAYS = math.inf, -math.inf  # costs of a seek that force one way or the other
 _SLACK = 1e-3  # seconds; times written down in milliseconds still name their frame
+_ROUNDING = 1e-6  # seconds; 1.1 + 0.1 is above 1.2, yet a clip that ends there ends there
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,9 @@ def probe(reference: str, limits: Limits | None = None) -> Probe:
     with opened(reference, limits) as (container, stream):
         frame = next(decoded(container, stream), None)
         if frame is None:
-            raise MediaError(f"{reference} has no frame that can be decoded.", "Is it whole?")
+            raise MediaError(
+                f"{name_of(reference)} has no frame that can be decoded.", "Is it whole?"
+            )
         rotation, width, height = turn(frame), stream.width, stream.height
         total, rate = stream.frames, frame_rate(stream)
     if total <= 0 or rate <= 0:
@@ -123,7 +126,7 @@ def read_clip(
         found = _fetch(clip.path, timeline, sorted(set(wanted)), limits, cost, shrink)
         if len(found) == len(set(wanted)):
             return _stack(wanted, found, timeline)
-    raise MediaError(f"{clip.path} cannot be decoded.", "Is it whole, and a video?")
+    raise MediaError(f"{name_of(clip.path)} cannot be decoded.", "Is it whole, and a video?")
 
 
 def _attempts(clip: Clip, limits: Limits) -> Iterator[tuple[Timeline, float]]:
@@ -138,13 +141,15 @@ def _select(clip: Clip, timeline: Timeline, policy: FramePolicy, limits: Limits)
     """Numbers of the wanted frames; the last one repeated where the clip has only one."""
     if timeline.seconds > limits.max_seconds:
         raise MediaError(
-            f"{clip.path} lasts {timeline.seconds:.0f} s; the limit is {limits.max_seconds:.0f} s.",
+            f"{name_of(clip.path)} lasts {timeline.seconds:.0f} s; "
+            f"the limit is {limits.max_seconds:.0f} s.",
             "Cut it, or raise the limit if you trust the file.",
         )
     least = policy.min_frames if policy.nframes is None else FRAME_FACTOR
     if timeline.total < min(least, timeline.declared):
         raise MediaError(
-            f"{clip.path} breaks off: {timeline.total} of {timeline.declared} frames are there.",
+            f"{name_of(clip.path)} breaks off: "
+            f"{timeline.total} of {timeline.declared} frames are there.",
             "Is the file whole?",
         )
     first, total = _span(clip, timeline)
@@ -158,9 +163,9 @@ def _span(clip: Clip, timeline: Timeline) -> tuple[int, int]:
         return 0, timeline.total
     start = 0.0 if clip.start is None else clip.start
     end = math.inf if clip.end is None else clip.end
-    if not (0 <= start < end and start < timeline.seconds):
+    if not (0 <= start < end and start < timeline.seconds - _ROUNDING):
         raise MediaError(
-            f"{clip.path} lasts {timeline.seconds:.2f} s; "
+            f"{name_of(clip.path)} lasts {timeline.seconds:.2f} s; "
             f"the part from {start:g} s to {end:g} s is not in it.",
             "Give start and end in seconds, the start first.",
         )
@@ -211,7 +216,7 @@ def _fetch(
             if frame is None:
                 return found
             size = size or (frame.width, frame.height)
-            limits.check_size(reference, *size)
+            limits.check_size(name_of(reference), *size)
             found[number] = shrink(_upright(frame, size)[np.newaxis])
             here = number + 1
     return found

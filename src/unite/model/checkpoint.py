@@ -21,7 +21,13 @@ from unite.model.adapters import is_adapter, read_adapter
 from unite.model.config import BackboneConfig, LaterConfig, read_config
 from unite.model.files import read_json, read_weights, replace_directory, write_json
 from unite.model.policy import POLICY_FILE, Policy, read_policy
-from unite.model.tokenizer import load_tokenizer, save_tokenizer
+from unite.model.tokenizer import (
+    IMAGE_PAD,
+    VIDEO_PAD,
+    load_tokenizer,
+    save_tokenizer,
+    token_id,
+)
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -120,6 +126,8 @@ def load_model(name: str, *, dtype: str | None = None) -> Model:
     base = _base_of(adapter) if adapter else directory
     config = read_config(read_json(base / "config.json"))
     policy = read_policy(directory if (directory / POLICY_FILE).exists() else base, config)
+    tokenizer = load_tokenizer(base)
+    _check_pads(config, tokenizer, base)
     encoder = build_encoder(config, policy.positions)
     expected = encoder.state_dict()
     kind = _dtype(dtype, config.width)
@@ -133,7 +141,7 @@ def load_model(name: str, *, dtype: str | None = None) -> Model:
     encoder.load_state_dict(found, strict=True, assign=True)
     return Model(
         encoder=encoder.eval(),
-        tokenizer=load_tokenizer(base),
+        tokenizer=tokenizer,
         policy=policy,
         name=name,
         directory=directory,
@@ -225,6 +233,20 @@ def check_tensors(
         )
 
 
+def _check_pads(config: BackboneConfig | LaterConfig, tokenizer: Tokenizer, base: Path) -> None:
+    """Both must mean the same token by a picture, or pixels would go to the wrong places."""
+    for name, number in (
+        (IMAGE_PAD, config.image_token_id),
+        (VIDEO_PAD, config.video_token_id),
+    ):
+        if token_id(tokenizer, name) != number:
+            raise CheckpointError(
+                f"In {base}, {name} is token {token_id(tokenizer, name)} of the tokenizer but "
+                f"{number} in config.json.",
+                "Download the model again: its files do not belong together.",
+            )
+
+
 def _base_of(adapter: Adapter) -> Path:
     try:
         return locate(adapter.base)
@@ -271,7 +293,7 @@ def _download(hub_id: str) -> Path:
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise CheckpointError(
-            f"The model {hub_id!r} is neither here nor can it be downloaded: {reason}",
+            f"The model {hub_id!r} is neither here nor can it be downloaded: {reason.rstrip('.')}.",
             "Check the name and the network, or give a local directory.",
         ) from error
 

@@ -6,7 +6,7 @@ Shapes: L tokens of one item, B items, P patches, K values a patch.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -70,11 +70,20 @@ class Preprocessor:
         tokenizer: The model's.
         policy: Pixels, frames and length limit.
         limits: What media are opened at all.
+        fit: Whether a clip gives up frames where its item would be longer than the model takes.
     """
 
-    def __init__(self, tokenizer: Tokenizer, policy: Policy, limits: Limits | None = None) -> None:
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        policy: Policy,
+        limits: Limits | None = None,
+        *,
+        fit: bool = False,
+    ) -> None:
         self.tokenizer = tokenizer
         self.policy = policy
+        self.fit = fit
         self.limits = limits or Limits()
         self._pads = {
             Modality.IMAGE: token_id(tokenizer, IMAGE_PAD),
@@ -104,7 +113,45 @@ class Preprocessor:
         ids_L = np.array(
             self.tokenizer.encode(prompt.text, add_special_tokens=False).ids, dtype=np.int64
         )
+        if self.fit:
+            pixels = self._fitted(item, prompt.slots, ids_L, pixels)
         return Features(self._expand(ids_L, pixels), pixels)
+
+    def _fitted(
+        self,
+        item: Item,
+        slots: Sequence[Modality],
+        ids_L: npt.NDArray[np.int64],
+        pixels: tuple[Pixels, ...],
+    ) -> tuple[Pixels, ...]:
+        """The same media, all clips with as many frames as the length limit leaves them."""
+        policy = self.policy
+        clips = iter(item.videos)
+        shown = [next(clips) if slot is Modality.VIDEO else None for slot in slots]
+        slices = [medium.grid[0] for medium in pixels]
+        cost = [int(np.prod(medium.grid[1:])) // policy.pixels.merge_size**2 for medium in pixels]
+        most = max((count for count, clip in zip(slices, shown, strict=True) if clip), default=0)
+
+        def length(kept: int) -> int:
+            counts = [
+                min(count, kept) if clip else count
+                for count, clip in zip(slices, shown, strict=True)
+            ]
+            return len(ids_L) - len(slots) + int(np.dot(counts, cost))
+
+        kept = next((kept for kept in range(most, 0, -1) if length(kept) <= policy.max_tokens), 0)
+        if kept in (0, most):  # it never fits, which is said below, or it does as it is
+            return pixels
+        frames = policy.pixels.temporal_patch_size * kept
+        return tuple(
+            self._with_frames(clip, frames) if clip and count > kept else medium
+            for medium, clip, count in zip(pixels, shown, slices, strict=True)
+        )
+
+    def _with_frames(self, clip: Clip, frames: int) -> Pixels:
+        seen = see(clip, self.policy.with_frames(nframes=frames), self.limits)
+        note = f"{frames} frames, to fit the model's {self.policy.max_tokens} tokens"
+        return replace(seen, note=f"{seen.note}; {note}" if seen.note else note)
 
     def see(self, reference: str | Image | Clip) -> Pixels:
         """`see` under this model's policy."""
@@ -122,7 +169,7 @@ class Preprocessor:
         if len(ids_L) > self.policy.max_tokens:
             raise TooLongError(
                 f"The item needs {len(ids_L)} tokens; the model takes {self.policy.max_tokens}.",
-                "Shorten the text, or take fewer frames or smaller pictures.",
+                "Shorten the text or take fewer frames; --fit (fit=True) does so by itself.",
             )
         return ids_L
 

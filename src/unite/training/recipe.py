@@ -151,6 +151,29 @@ def load_recipe(name: str, changes: Iterable[str] = ()) -> Recipe:
         raise RecipeError(f"The recipe {name!r} does not hold: {_explain(error)}") from error
 
 
+def source_files(recipe: Recipe) -> dict[str, Path]:
+    """The pair files that a recipe takes anything from, by source.
+
+    Raises:
+        RecipeError: One is missing; the nearest name beside it is suggested.
+    """
+    found = {}
+    for name, path in recipe.data.sources.items():
+        if not recipe.data.weights.get(name, 1.0):
+            continue
+        whole = recipe.data.root / path
+        if not whole.exists():
+            there = [entry.name for entry in whole.parent.glob("*.json*")]
+            raise RecipeError(
+                f"The source {name!r} is not there: {whole}.",
+                did_you_mean(whole.name, there)
+                if there
+                else "Set data.root to the folder of the pair files: --set data.root=FOLDER.",
+            )
+        found[name] = whole
+    return found
+
+
 def shipped() -> list[str]:
     """Names of the recipes in the package."""
     folder = files("unite.recipes")

@@ -18,13 +18,13 @@ from typing import TYPE_CHECKING, Any
 
 from unite.data.mixture import Plan, plan_rows
 from unite.data.records import read_pairs
-from unite.errors import RecipeError, did_you_mean
+from unite.errors import RecipeError
 from unite.loss.gather import world_size
 from unite.model.checkpoint import Model, load_model, save_model
 from unite.model.pixel_cache import PixelCache
 from unite.model.preprocess import Preprocessor, media_of
 from unite.prompts import render
-from unite.training.recipe import Recipe
+from unite.training.recipe import Recipe, source_files
 from unite.types import Item, Pair
 
 if TYPE_CHECKING:
@@ -58,6 +58,7 @@ def train(
         DataError: A pair or medium cannot be read.
     """
     finished = output / "model"
+    source_files(recipe)
     if _main_process():
         _claim(recipe, output, resume=resume)
     if resume and finished.exists():
@@ -132,18 +133,7 @@ def _learned(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _read_sources(recipe: Recipe) -> dict[str, list[Pair]]:
-    sources = {}
-    for name, path in recipe.data.sources.items():
-        if not recipe.data.weights.get(name, 1.0):
-            continue
-        whole = recipe.data.root / path
-        if not whole.exists():
-            there = [entry.name for entry in whole.parent.glob("*.json*")]
-            raise RecipeError(
-                f"The source {name!r} is not there: {whole}.", did_you_mean(whole.name, there)
-            )
-        sources[name] = read_pairs(whole, name)
-    return sources
+    return {name: read_pairs(path, name) for name, path in source_files(recipe).items()}
 
 
 def starting_model(recipe: Recipe) -> Model:
