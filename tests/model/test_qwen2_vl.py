@@ -25,6 +25,20 @@ CONFIG = BackboneConfig(
     vision=VisionConfig(depth=2, width=32, heads=2, mlp_width=128, out_width=64),
 )  # fmt: skip
 
+OTHERS = [
+    BackboneConfig(
+        width=48, mlp_width=200, depth=5, heads=6, kv_heads=1, vocabulary=90, max_positions=512,
+        image_token_id=81, video_token_id=33, rope_theta=1e6, norm_eps=1e-5,
+        vision=VisionConfig(depth=3, width=48, heads=3, mlp_width=96, out_width=48),
+    ),
+    BackboneConfig(
+        width=32, mlp_width=64, depth=1, heads=2, kv_heads=2, vocabulary=64, max_positions=512,
+        image_token_id=40, video_token_id=41, rope_theta=1e5,
+        vision=VisionConfig(depth=1, width=64, heads=2, mlp_width=512, out_width=32),
+    ),
+]  # fmt: skip
+"""Shapes unlike the published set's, with other token ids."""
+
 ROWS: list[Row] = [
     [5, 6, (IMAGE, (1, 4, 6)), 7, END],
     [9, END],
@@ -35,10 +49,9 @@ ROWS: list[Row] = [
 ]
 
 
-@pytest.fixture(scope="module")
-def encoder() -> Qwen2VLEncoder:
+def randomised(config: BackboneConfig) -> Qwen2VLEncoder:
     """Random weights, biases and norms too, so that none could be left out unseen."""
-    encoder = Qwen2VLEncoder(CONFIG).eval()
+    encoder = Qwen2VLEncoder(config).eval()
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for name, parameter in encoder.named_parameters():
@@ -46,6 +59,11 @@ def encoder() -> Qwen2VLEncoder:
             if "norm" in name or "ln_q" in name:
                 parameter.add_(1.0 if name.endswith("weight") else 0.0)
     return encoder
+
+
+@pytest.fixture(scope="module")
+def encoder() -> Qwen2VLEncoder:
+    return randomised(CONFIG)
 
 
 def tokens(row: Row) -> list[int]:
@@ -85,14 +103,18 @@ def embed(encoder: Qwen2VLEncoder, rows: list[Row], width: int = 0) -> Tensor:
         return encoder(**collate(rows, width))
 
 
-def test_equals_transformers(encoder: Qwen2VLEncoder) -> None:
+@pytest.mark.parametrize("config", [CONFIG, *OTHERS])
+def test_equals_transformers(config: BackboneConfig) -> None:
     from transformers import Qwen2VLConfig, Qwen2VLModel
 
-    theirs = Qwen2VLModel(Qwen2VLConfig(**CONFIG.to_json())).eval()
+    encoder = randomised(config)
+    theirs = Qwen2VLModel(Qwen2VLConfig(**config.to_json())).eval()
     theirs.visual.load_state_dict(encoder.visual.state_dict())
     theirs.language_model.load_state_dict(encoder.model.state_dict())
     batch = collate(ROWS)
-    ids_BL, length_B = batch["input_ids_BL"], batch["length_B"]
+    ids_BL, length_B = batch["input_ids_BL"].clone(), batch["length_B"]
+    for token, other in ((IMAGE, config.image_token_id), (VIDEO, config.video_token_id)):
+        ids_BL[batch["input_ids_BL"] == token] = other
     patches_PK, media = patches(ROWS)
     split = patches_PK.split([math.prod(grid) for _, grid in media])
 
@@ -113,7 +135,8 @@ def test_equals_transformers(encoder: Qwen2VLEncoder) -> None:
             video_grid_thw=video_grids,
         ).last_hidden_state
     expected_BD = hidden_BLD[torch.arange(len(ROWS)), length_B - 1]
-    found_BD = embed(encoder, ROWS)
+    with torch.inference_mode():
+        found_BD = encoder(**{**batch, "input_ids_BL": ids_BL})
     assert float(expected_BD.std()) > 0.3
     assert (found_BD - expected_BD).abs().max() < 1e-5 * expected_BD.abs().max()
 

@@ -101,7 +101,7 @@ def test_two_processes_learn_what_one_does(
     start = starting_model(load_recipe("small-stage1", changes)).encoder.state_dict()
     moved = torch.cat([(one[name] - start[name]).flatten() for name in one])
     apart = torch.cat([(one[name] - two[name]).flatten() for name in one])
-    assert apart.norm() < 0.02 * moved.norm()  # Muon rounds to bf16, AdamW divides small by small
+    assert apart.norm() < 0.05 * moved.norm()  # Muon rounds to bf16, AdamW divides small by small
     lines = (run / "metrics.jsonl").read_text().splitlines()
     assert len(lines) == 4
 
