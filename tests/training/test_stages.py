@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
+from tests.model.test_later_qwen import LATER, tiny
 
 from unite.errors import CheckpointError, DataError, RecipeError
-from unite.model.checkpoint import load_model
+from unite.model.checkpoint import load_model, save_model
 from unite.training.recipe import load_recipe
 from unite.training.stages import starting_model, train
 
@@ -182,3 +183,20 @@ def test_a_broken_medium_stops_the_run_before_it_begins(
     )
     with pytest.raises(DataError, match=r"broken\.png"):
         train(recipe, tmp_path / "run")
+
+
+@pytest.mark.parametrize("kind", LATER)
+def test_a_later_backbone_is_trained_like_the_others(
+    kind: str, changes: list[str], tmp_path: Path
+) -> None:
+    start = tmp_path / "start"
+    save_model(tiny(kind), start)
+    more = [part for part in changes if "scratch" not in part]
+    more += ["optimiser.steps=2", "model.lora={rank=2, alpha=4, dropout=0.1}"]
+    recipe = load_recipe("small-stage2", [*more, f"model.start={start}"])
+    finished = train(recipe, tmp_path / "run")
+    before, after = load_file(start / "model.safetensors"), weights(tmp_path / "run")
+    moved = {name for name, tensor in after.items() if not torch.equal(tensor, before[name])}
+    assert len(moved) == 2 * 7
+    assert not any(name.startswith("visual.") for name in moved)
+    assert load_model(str(finished)).policy.positions == "mrope"
