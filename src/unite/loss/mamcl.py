@@ -5,9 +5,9 @@ formula: with q the anchor, c its positive and R its rivals,
 
     loss = log(1 + Σ_{r∈R} exp((q·r − q·c) / τ))
 
-which is softmax cross-entropy shifted by the positive. The shift keeps easy rows exact in
-fp32, where log_softmax loses three digits, and a row without rivals has loss 0 and no
-gradient.
+which is softmax cross-entropy shifted by the positive (see `unite.loss.strips`). The shift keeps
+easy rows exact in fp32, where log_softmax loses three digits, and a row without rivals has loss 0
+and no gradient.
 
 Shapes: N pairs, M hard negatives, D width, A anchors (the local ones of the N), K keys.
 """
@@ -17,8 +17,11 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+
+from unite.loss.strips import Rivals, strip_losses
+
+_NO_ID = torch.iinfo(torch.long).min
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,21 +156,21 @@ def contrast_rows(
     masked: bool,
 ) -> Contrast:
     """Contrast some rows of a batch with all of it; `rows` are their places in the batch."""
-    excluded_AK, equal_AK = _exclusions(labels, rows, negative_MD, masked=masked)
     keys_KD = candidate_ND if negative_MD is None else torch.cat((candidate_ND, negative_MD))
-    loss_A, margin_A = _row_losses(local_query_AD, keys_KD, rows, excluded_AK, temperature)
-    loss = loss_A.mean()
+    forward = strip_losses(
+        local_query_AD, keys_KD, _rivals(labels, rows, len(keys_KD), masked=masked), temperature
+    )
+    loss = forward.loss
     if symmetric:
-        back_AN = _no_asker(labels, rows, masked=masked)
-        back_A, _ = _row_losses(local_candidate_AD, query_ND, rows, back_AN, temperature)
-        loss = (loss + back_A.mean()) / 2
-    own = 1  # every row's own positive is excluded as its rival
+        asked = _askers(labels, rows, masked=masked)
+        back = strip_losses(local_candidate_AD, query_ND, asked, temperature)
+        loss = (loss + back.loss) / 2
     return Contrast(
         loss=loss,
-        row_loss_A=loss_A.detach(),
-        correct_A=margin_A.detach() < 0,
-        rivals_A=(~excluded_AK).sum(1),
-        duplicates_A=equal_AK.sum(1) - own,
+        row_loss_A=forward.row_loss_A,
+        correct_A=forward.best_A < 0,
+        rivals_A=forward.rivals_A,
+        duplicates_A=forward.duplicates_A,
     )
 
 
@@ -180,63 +183,57 @@ def _check_lengths(labels: Labels, pairs: int, negatives: int) -> None:
             raise ValueError(f"{field.name} is {tuple(part_N.shape)} for {count} rows")
 
 
-def _exclusions(
-    labels: Labels, rows: slice, negative_MD: Tensor | None, *, masked: bool
-) -> tuple[Tensor, Tensor]:
-    """Which keys are no rivals of which row (A, K), and which of them for equal meaning."""
-    own, target_N = labels.candidate_ids_N, labels.target_modality_N
-    equal_AN = _same_row_or_id(labels, rows) | _equal(own, labels.candidate_also_ids_N, rows)
-    count = 0 if negative_MD is None else len(negative_MD)
-    equal_AM = equal_AN.new_zeros(len(equal_AN), count)
-    if count:
-        equal_AM = equal_AM | _equal(own, labels.negative_ids_M, rows)
-        equal_AM = equal_AM | _equal(own, labels.negative_also_ids_M, rows)
-    equal_AK = torch.cat((equal_AN, equal_AM), dim=1)
-    if not masked:
-        return equal_AK, equal_AK
-    modality_K = target_N
-    if labels.negative_modality_M is not None:
-        modality_K = torch.cat((target_N, labels.negative_modality_M))
-    foreign_AK = target_N[rows, None] != modality_K
-    return equal_AK | foreign_AK, equal_AK & ~foreign_AK
+def _rivals(labels: Labels, rows: slice, keys: int, *, masked: bool) -> Rivals:
+    """Whom the queries of some rows are contrasted with: candidates, then hard negatives."""
+    target_N, own_N = labels.target_modality_N, labels.candidate_ids_N
+    others = keys - len(target_N)
+    group_K = target_N
+    if others and labels.negative_modality_M is not None:
+        group_K = torch.cat((target_N, labels.negative_modality_M))
+    elif others:
+        group_K = torch.cat((target_N, target_N.new_zeros(others)))
+    equal = []
+    if labels.query_ids_N is not None:
+        ids_K = _joined(labels.query_ids_N, None, target_N, others)
+        equal.append((labels.query_ids_N[rows], ids_K))
+    if own_N is not None:
+        for ids_N, ids_M in (
+            (own_N, labels.negative_ids_M),
+            (labels.candidate_also_ids_N, labels.negative_also_ids_M),
+        ):
+            equal.append((own_N[rows], _joined(ids_N, ids_M, target_N, others)))
+    return _grouped(rows, target_N, group_K, equal, masked=masked)
 
 
-def _no_asker(labels: Labels, rows: slice, *, masked: bool) -> Tensor:
-    """Which queries are no rivals of which row's candidate (A, N): those that it answers too."""
-    also_N, target_N = labels.candidate_also_ids_N, labels.target_modality_N
-    excluded_AN = _same_row_or_id(labels, rows) | _equal(also_N, labels.candidate_ids_N, rows)
-    return excluded_AN | (target_N[rows, None] != target_N) if masked else excluded_AN
+def _askers(labels: Labels, rows: slice, *, masked: bool) -> Rivals:
+    """Whom the candidates of some rows are contrasted with: the queries that they do not answer."""
+    target_N, own_N = labels.target_modality_N, labels.candidate_ids_N
+    equal = [(ids_N[rows], ids_N) for ids_N in (labels.query_ids_N, own_N) if ids_N is not None]
+    if labels.candidate_also_ids_N is not None and own_N is not None:
+        equal.append((labels.candidate_also_ids_N[rows], own_N))
+    return _grouped(rows, target_N, target_N, equal, masked=masked)
 
 
-def _same_row_or_id(labels: Labels, rows: slice) -> Tensor:
-    """Pairs that are one, or whose queries or candidates mean the same (A, N)."""
-    index_N = torch.arange(len(labels.target_modality_N), device=labels.target_modality_N.device)
-    equal_AN = index_N[rows, None] == index_N
-    for ids_N in (labels.query_ids_N, labels.candidate_ids_N):
-        equal_AN = equal_AN | _equal(ids_N, ids_N, rows)
-    return equal_AN
-
-
-def _equal(ids_N: Tensor | None, others_K: Tensor | None, rows: slice) -> Tensor | bool:
-    """Where a row's id is among others (A, K); nowhere if either is not given."""
-    if ids_N is None or others_K is None:
-        return False
-    return ids_N[rows, None] == others_K
-
-
-def _row_losses(
-    anchor_AD: Tensor,
-    key_KD: Tensor,
+def _grouped(
     rows: slice,
-    excluded_AK: Tensor,
-    temperature: float | Tensor,
-) -> tuple[Tensor, Tensor]:
-    """Loss of each row, and its best rival's score above its positive's, both (A,)."""
-    kind = torch.float64 if anchor_AD.dtype == torch.float64 else torch.float32
-    anchor_AD, key_KD = anchor_AD.to(kind), key_KD.to(kind)
-    score_AK = anchor_AD @ key_KD.T
-    own_A1 = (anchor_AD * key_KD[rows]).sum(1, keepdim=True)
-    # Half the lowest number instead of -inf: a row without rivals then has gradient 0, not NaN.
-    floor = torch.finfo(kind).min / 2
-    margin_AK = ((score_AK - own_A1) / temperature).masked_fill(excluded_AK, floor)
-    return F.softplus(torch.logsumexp(margin_AK, dim=1), threshold=60), margin_AK.amax(1)
+    target_N: Tensor,
+    group_K: Tensor,
+    equal: list[tuple[Tensor, Tensor]],
+    *,
+    masked: bool,
+) -> Rivals:
+    """Groups by modality, or all in one; row i's positive is key i."""
+    own_A = torch.arange(len(target_N), device=target_N.device)[rows]
+    group_A = target_N[rows]
+    if not masked:
+        group_A, group_K = torch.zeros_like(group_A), torch.zeros_like(group_K)
+    return Rivals(own_A, group_A, group_K, equal)
+
+
+def _joined(ids_N: Tensor | None, ids_M: Tensor | None, like_N: Tensor, others: int) -> Tensor:
+    """Ids of candidates and hard negatives; one that equals none where they are not given."""
+    parts = [
+        part.new_full((count,), _NO_ID) if ids is None else ids
+        for ids, count, part in ((ids_N, len(like_N), like_N), (ids_M, others, like_N))
+    ]
+    return torch.cat(parts)
