@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 
 from unite.errors import ItemError
+from unite.media.source import Limits
 from unite.model.checkpoint import Model, load_model
 from unite.model.preprocess import Features, Pixels, Preprocessor
 from unite.types import Clip, Embedding, Item, Vector
@@ -35,6 +36,7 @@ class Embedder:
         see: Gives the pixels of a medium; a cache may stand here.
         threads: Items prepared at the same time.
         fit: Whether a clip gives up frames where its item would be longer than the model takes.
+        limits: The largest media that are opened.
     """
 
     def __init__(
@@ -44,9 +46,10 @@ class Embedder:
         see: Callable[[str | Image | Clip], Pixels] | None = None,
         threads: int = 2,
         fit: bool = False,
+        limits: Limits | None = None,
     ) -> None:
         self.model = model
-        self.preprocessor = Preprocessor(model.tokenizer, model.policy, fit=fit)
+        self.preprocessor = Preprocessor(model.tokenizer, model.policy, limits, fit=fit)
         self._prepare = partial(_prepare, self.preprocessor, see)
         self._threads = threads
 
@@ -60,6 +63,7 @@ class Embedder:
         fps: float | None = None,
         max_frames: int | None = None,
         fit: bool = False,
+        limits: Limits | None = None,
     ) -> Self:
         """Load a model to embed with.
 
@@ -70,13 +74,14 @@ class Embedder:
             fps: Frames a second of a clip.
             max_frames: At most so many frames a clip.
             fit: Take fewer still where an item would be longer than the model takes.
+            limits: The largest media that are opened.
 
         Raises:
             CheckpointError: There is no such model, or it is not whole.
         """
         model = load_model(name, dtype=dtype)
         policy = model.policy.with_frames(nframes, fps, max_frames)
-        return cls(replace(model, policy=policy), fit=fit)
+        return cls(replace(model, policy=policy), fit=fit, limits=limits)
 
     @property
     def name(self) -> str:

@@ -118,3 +118,21 @@ def test_a_missing_file_or_model_is_named(unite: Unite, tiny: Path, tmp_path: Pa
     result = unite("embed", path, "-m", "base-3b", "-o", tmp_path / "v.parquet")
     assert "base-3b" in str(result.exception)
     assert not (tmp_path / "v.parquet").exists()
+
+
+def test_the_limit_of_pixels_can_be_lowered_and_raised(
+    unite: Unite, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from PIL import Image
+
+    write_picture(tmp_path / "good.png")
+    with Image.open(tmp_path / "good.png") as picture:
+        width, height = picture.size
+    items, out = tmp_path / "items.jsonl", tmp_path / "vectors.parquet"
+    items.write_text(json.dumps({"id": "a", "image": "good.png"}) + "\n")
+    command = ("embed", items, "-m", tiny, "-o", out)
+    assert unite(*command, "--max-pixels", width * height - 1).exit_code == 3
+    assert "--max-pixels" in pq.read_table(out).to_pylist()[0]["error"]
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", width * height // 3)  # Pillow's own, lowered
+    assert unite(*command).exit_code == 3
+    assert unite(*command, "--max-pixels", width * height).exit_code == 0

@@ -9,6 +9,7 @@ import typer
 
 if TYPE_CHECKING:
     from unite.cli.vectors import Row
+    from unite.media.source import Limits
 
 
 def embed(
@@ -21,6 +22,9 @@ def embed(
     fit: Annotated[
         bool, typer.Option("--fit", help="Fewer frames where an item would be too long.")
     ] = False,
+    max_pixels: Annotated[
+        int | None, typer.Option(min=1, help="Open pictures of up to so many pixels.")
+    ] = None,
     dtype: Annotated[str | None, typer.Option(help="float32 or bfloat16.")] = None,
     json_: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")] = False,
 ) -> None:
@@ -41,7 +45,13 @@ def embed(
         raise UniteError("--frames fixes the count.", "Leave out --fps and --max-frames.")
     count = sum(1 for _ in read_items(items))
     encoder = Embedder.open(
-        model, dtype=dtype, nframes=frames, fps=fps, max_frames=max_frames, fit=fit
+        model,
+        dtype=dtype,
+        nframes=frames,
+        fps=fps,
+        max_frames=max_frames,
+        fit=fit,
+        limits=_limits(max_pixels),
     )
     rows: list[Row] = []
     with progress_bars() as show:
@@ -58,3 +68,15 @@ def embed(
         typer.echo(f"failed: {row.id}: {row.error}", err=True)
     if failed:
         raise typer.Exit(3)
+
+
+def _limits(max_pixels: int | None) -> Limits:
+    """The wanted limit; Pillow's own, which holds for the whole process, is raised to it."""
+    from PIL import Image
+
+    from unite.media.source import Limits
+
+    if max_pixels is None:
+        return Limits()
+    Image.MAX_IMAGE_PIXELS = max(max_pixels, Image.MAX_IMAGE_PIXELS or 0)
+    return Limits(max_pixels=max_pixels)

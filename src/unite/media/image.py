@@ -68,7 +68,7 @@ def open_image(reference: str | Image.Image, limits: Limits | None = None) -> Pi
     except _BOMB as error:
         raise MediaError(
             f"{name} is too large: {error}",
-            "Shrink it, or raise PIL.Image.MAX_IMAGE_PIXELS if you trust the file.",
+            "Shrink it; or trust it: unite embed --max-pixels, PIL.Image.MAX_IMAGE_PIXELS.",
         ) from error
     except UnidentifiedImageError as error:
         raise MediaError(

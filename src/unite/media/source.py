@@ -46,7 +46,7 @@ class Limits:
         if width * height > self.max_pixels:
             raise MediaError(
                 f"{name} has {width}×{height} pixels; at most {self.max_pixels:,} are opened.",
-                "Shrink it, or raise the limit if you trust the file.",
+                "Shrink it, or raise the limit (--max-pixels) if you trust the file.",
             )
         if max(width, height) > self.max_aspect * min(width, height):
             raise MediaError(
