@@ -462,7 +462,7 @@ def test_beyond_pillows_own_limit_it_is_still_limits_that_decide(
     expected = one(embedder, small)
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 700)  # refuses above twice as many
     high = under(embedder, Limits(max_pixels=10**9))
-    assert "raise PIL.Image.MAX_IMAGE_PIXELS" in (one(high, small).error or "")
+    assert "PIL.Image.MAX_IMAGE_PIXELS" in (one(high, small).error or "")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", None)
     error = one(embedder, bomb).error or ""
     assert "bomb.png has 20000×20000 pixels; at most 178,956,970 are opened" in error

@@ -145,9 +145,9 @@ class LanguageModel(nn.Module):
     def __init__(self, config: BackboneConfig) -> None:
         super().__init__()
         self.config = config
-        # Left unset: random numbers on the meta device would import torch._dynamo, a second.
-        unset = torch.empty(config.vocabulary, config.width)
-        self.embed_tokens = nn.Embedding.from_pretrained(unset, freeze=False)
+        # Zeros: random numbers, on the meta device too, would import torch._dynamo, a second.
+        zeros = torch.zeros(config.vocabulary, config.width)
+        self.embed_tokens = nn.Embedding.from_pretrained(zeros, freeze=False)
         self.layers = nn.ModuleList(DecoderLayer(config) for _ in range(config.depth))
         self.norm = nn.RMSNorm(config.width, eps=config.norm_eps)
 
