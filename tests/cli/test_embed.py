@@ -136,3 +136,10 @@ def test_the_limit_of_pixels_can_be_lowered_and_raised(
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", width * height // 3)  # Pillow's own, lowered
     assert unite(*command).exit_code == 3
     assert unite(*command, "--max-pixels", width * height).exit_code == 0
+
+
+def test_parquet_is_called_parquet(unite: Unite, tiny: Path, items: Path, tmp_path: Path) -> None:
+    result = unite("embed", items, "-m", tiny, "-o", tmp_path / "vectors.csv")
+    assert result.exit_code == 1
+    assert ".parquet" in str(result.exception)
+    assert not (tmp_path / "vectors.csv").exists()

@@ -43,6 +43,8 @@ def embed(
 
     if frames is not None and (fps is not None or max_frames is not None):
         raise UniteError("--frames fixes the count.", "Leave out --fps and --max-frames.")
+    if out.suffix != ".parquet":
+        raise UniteError(f"{out} would hold Parquet.", "Name it so: end it in .parquet.")
     count = sum(1 for _ in read_items(items))
     encoder = Embedder.open(
         model,
