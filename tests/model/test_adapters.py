@@ -202,7 +202,8 @@ def test_the_product_by_hand() -> None:
     assert found.tolist() == [[2.5, 4.0], [3.0, 5.0]]
     other = torch.ones(1)
     assert adapter.changed("v", other) is other
-    assert adapter.changed("w", torch.ones(2, 2, dtype=torch.bfloat16)).dtype == torch.bfloat16
+    half = adapter.changed("w", torch.ones(2, 2, dtype=torch.bfloat16))
+    assert half.dtype == torch.float32  # rounded by who stores it, once
 
 
 def test_training_adapters_leave_the_rest_frozen(golden: Path) -> None:

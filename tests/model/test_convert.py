@@ -132,6 +132,25 @@ def test_a_merged_directory_equals_the_adapter_over_its_base(
     assert np.abs(merged - vectors(published)).max() > 1e-3
 
 
+def test_an_adapter_by_itself_is_merged_with_the_base_it_names(
+    published: Path, adapter: Path, tmp_path: Path
+) -> None:
+    convert(str(adapter), tmp_path / "merged")
+    assert (vectors(tmp_path / "merged") == vectors(adapter)).all()
+    with pytest.raises(CheckpointError, match="an adapter itself"):
+        convert(str(adapter), tmp_path / "twice", adapter=adapter)
+
+
+def test_a_base_in_bf16_is_merged_in_fp32(published: Path, adapter: Path, tmp_path: Path) -> None:
+    convert(str(published), tmp_path / "half", dtype="bfloat16")
+    convert(str(tmp_path / "half"), tmp_path / "whole", dtype="float32")
+    names = ("half", "whole")
+    for name in names:
+        convert(str(tmp_path / name), tmp_path / f"{name}-on", adapter=adapter, dtype="float32")
+    one, other = (load_file(tmp_path / f"{name}-on" / "model.safetensors") for name in names)
+    assert all(torch.equal(part, other[key]) for key, part in one.items())
+
+
 def test_an_adapter_of_another_model_leaves_nothing(adapter: Path, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="Use the model that it was trained on"):
         convert("mini", tmp_path / "merged", adapter=adapter)

@@ -187,22 +187,21 @@ def _rivals(labels: Labels, rows: slice, keys: int, *, masked: bool) -> Rivals:
     """Whom the queries of some rows are contrasted with: candidates, then hard negatives."""
     target_N, own_N = labels.target_modality_N, labels.candidate_ids_N
     others = keys - len(target_N)
-    group_K = target_N
-    if others and labels.negative_modality_M is not None:
-        group_K = torch.cat((target_N, labels.negative_modality_M))
-    elif others:
-        group_K = torch.cat((target_N, target_N.new_zeros(others)))
+
+    def joined(ids_N: Tensor | None, ids_M: Tensor | None) -> Tensor:
+        """Ids of all keys; where none are given, one that equals no other."""
+        counts = ((ids_N, len(target_N)), (ids_M, others))
+        none = torch.tensor(_NO_ID, device=target_N.device)
+        return torch.cat([none.expand(count) if ids is None else ids for ids, count in counts])
+
     equal = []
     if labels.query_ids_N is not None:
-        ids_K = _joined(labels.query_ids_N, None, target_N, others)
-        equal.append((labels.query_ids_N[rows], ids_K))
+        equal.append((labels.query_ids_N[rows], joined(labels.query_ids_N, None)))
     if own_N is not None:
-        for ids_N, ids_M in (
-            (own_N, labels.negative_ids_M),
-            (labels.candidate_also_ids_N, labels.negative_also_ids_M),
-        ):
-            equal.append((own_N[rows], _joined(ids_N, ids_M, target_N, others)))
-    return _grouped(rows, target_N, group_K, equal, masked=masked)
+        equal.append((own_N[rows], joined(own_N, labels.negative_ids_M)))
+        also_K = joined(labels.candidate_also_ids_N, labels.negative_also_ids_M)
+        equal.append((own_N[rows], also_K))
+    return _grouped(rows, target_N, joined(target_N, labels.negative_modality_M), equal, masked)
 
 
 def _askers(labels: Labels, rows: slice, *, masked: bool) -> Rivals:
@@ -211,7 +210,7 @@ def _askers(labels: Labels, rows: slice, *, masked: bool) -> Rivals:
     equal = [(ids_N[rows], ids_N) for ids_N in (labels.query_ids_N, own_N) if ids_N is not None]
     if labels.candidate_also_ids_N is not None and own_N is not None:
         equal.append((labels.candidate_also_ids_N[rows], own_N))
-    return _grouped(rows, target_N, target_N, equal, masked=masked)
+    return _grouped(rows, target_N, target_N, equal, masked)
 
 
 def _grouped(
@@ -219,7 +218,6 @@ def _grouped(
     target_N: Tensor,
     group_K: Tensor,
     equal: list[tuple[Tensor, Tensor]],
-    *,
     masked: bool,
 ) -> Rivals:
     """Groups by modality, or all in one; row i's positive is key i."""
@@ -228,12 +226,3 @@ def _grouped(
     if not masked:
         group_A, group_K = torch.zeros_like(group_A), torch.zeros_like(group_K)
     return Rivals(own_A, group_A, group_K, equal)
-
-
-def _joined(ids_N: Tensor | None, ids_M: Tensor | None, like_N: Tensor, others: int) -> Tensor:
-    """Ids of candidates and hard negatives; one that equals none where they are not given."""
-    parts = [
-        part.new_full((count,), _NO_ID) if ids is None else ids
-        for ids, count, part in ((ids_N, len(like_N), like_N), (ids_M, others, like_N))
-    ]
-    return torch.cat(parts)

@@ -66,7 +66,7 @@ class Adapter:
     pairs: dict[str, tuple[Tensor, Tensor]]
 
     def changed(self, name: str, weight: Tensor) -> Tensor:
-        """A weight with what the adapter adds to it, summed in fp32; others as they are.
+        """A weight with what the adapter adds to it, in fp32; others as they are.
 
         Args:
             name: Canonical.
@@ -85,7 +85,7 @@ class Adapter:
                 f"{(b_OR.shape[0], a_RI.shape[1])}, but it is {tuple(weight.shape)}.",
                 "Use the model that it was trained on.",
             )
-        return (weight.float() + self.scale * (b_OR @ a_RI)).to(weight.dtype)
+        return weight.float() + self.scale * (b_OR @ a_RI)
 
     def check_used(self, names: Iterable[str]) -> None:
         """Refuse a model that lacks weights which the adapter changes.

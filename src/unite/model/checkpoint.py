@@ -121,11 +121,9 @@ def load_model(name: str, *, dtype: str | None = None) -> Model:
     Raises:
         CheckpointError: A file is missing, or the tensors are not exactly those expected.
     """
-    directory = locate(name)
-    adapter = read_adapter(directory) if is_adapter(directory) else None
-    base = _base_of(adapter) if adapter else directory
+    base, adapter = find_weights(name)
     config = read_config(read_json(base / "config.json"))
-    policy = read_policy(directory if (directory / POLICY_FILE).exists() else base, config)
+    policy = read_policy(base, config)
     tokenizer = load_tokenizer(base)
     _check_pads(config, tokenizer, base)
     encoder = build_encoder(config, policy.positions)
@@ -144,8 +142,21 @@ def load_model(name: str, *, dtype: str | None = None) -> Model:
         tokenizer=tokenizer,
         policy=policy,
         name=name,
-        directory=directory,
+        directory=locate(name),
     )
+
+
+def find_weights(name: str) -> tuple[Path, Adapter | None]:
+    """A model's own directory and, where the name is an adapter's, what that adds to its weights.
+
+    Raises:
+        CheckpointError: There is no such model, the adapter is not whole, or its base not here.
+    """
+    directory = locate(name)
+    if not is_adapter(directory):
+        return directory, None
+    adapter = read_adapter(directory)
+    return _base_of(adapter), adapter
 
 
 def build_encoder(

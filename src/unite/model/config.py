@@ -15,6 +15,7 @@ from unite.errors import CheckpointError, did_you_mean
 
 MODEL_TYPES = ("qwen2_vl", "unite_qwen2_vl")
 LATER_TYPES = ("qwen2_5_vl", "qwen3_vl")
+_PATCH = {"qwen2_vl": 14, "qwen2_5_vl": 14, "qwen3_vl": 16}
 _VOLATILE = ("transformers_version", "torch_dtype", "dtype", "architectures")
 
 
@@ -172,7 +173,7 @@ class LaterConfig:
                 max_positions=text.get("max_position_embeddings", 32768),
                 image_token_id=config["image_token_id"],
                 video_token_id=config["video_token_id"],
-                patch_size=vision.get("patch_size", 16 if _is_qwen3(config) else 14),
+                patch_size=vision.get("patch_size", _PATCH[config["model_type"]]),
                 temporal_patch_size=vision.get("temporal_patch_size", 2),
                 merge_size=vision.get("spatial_merge_size", 2),
             )
@@ -194,10 +195,6 @@ def read_config(config: Mapping[str, Any]) -> BackboneConfig | LaterConfig:
     """
     later = config.get("model_type") in LATER_TYPES
     return LaterConfig.from_json(config) if later else BackboneConfig.from_json(config)
-
-
-def _is_qwen3(config: Mapping[str, Any]) -> bool:
-    return config.get("model_type") == "qwen3_vl"
 
 
 def _vision(vision: Mapping[str, Any], out_width: int) -> VisionConfig:

@@ -15,7 +15,7 @@ from unite.model.adapters import read_adapter
 from unite.model.checkpoint import (
     build_encoder,
     check_tensors,
-    locate,
+    find_weights,
     write_sentence_transformers,
 )
 from unite.model.config import BackboneConfig, read_config
@@ -35,6 +35,8 @@ from unite.model.tokenizer import load_tokenizer, save_tokenizer
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from unite.model.adapters import Adapter
+
 _CARRIED = (
     "added_tokens.json", "chat_template.json", "chat_template.jinja", "generation_config.json",
     "merges.txt", "preprocessor_config.json", "special_tokens_map.json", "tokenizer_config.json",
@@ -53,7 +55,7 @@ def convert(
     """Write a model so that this package, sentence-transformers and transformers open it.
 
     Args:
-        name: The model; see `locate`.
+        name: The model; see `locate`. An adapter is merged with the base that it names.
         target: The new directory; an older one there is replaced when the new one is whole.
         adapter: A LoRA in peft's format, added to the weights.
         dtype: How weights are stored; by default as they are.
@@ -64,7 +66,10 @@ def convert(
     Raises:
         CheckpointError: The model or the adapter is not whole, or they do not belong together.
     """
-    source = locate(name)
+    source, lora = find_weights(name)
+    if adapter is not None and lora is not None:
+        raise CheckpointError(f"{name} is an adapter itself.", "Give the model that both are of.")
+    lora = read_adapter(adapter) if adapter else lora
     if target.exists() and target.resolve() == source.resolve():
         raise CheckpointError(f"{target} is the model itself.", "Name another directory.")
     if dtype not in (None, "float32", "bfloat16"):
@@ -76,7 +81,7 @@ def convert(
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
     try:
-        found = _rewrite(source, temporary, row["model_type"], adapter, dtype)
+        found = _rewrite(source, temporary, row["model_type"], lora, dtype)
         _check(config, policy.positions, found, source)
         save_tokenizer(load_tokenizer(source), temporary)
         for file in _CARRIED:
@@ -95,13 +100,12 @@ def convert(
 
 
 def _rewrite(
-    source: Path, target: Path, kind: str, adapter: Path | None, dtype: str | None
+    source: Path, target: Path, kind: str, lora: Adapter | None, dtype: str | None
 ) -> dict[str, Tensor]:
     """Write all shards; return the tensors' shapes (without their values) by canonical name."""
     import torch
     from safetensors.torch import save_file
 
-    lora = read_adapter(adapter) if adapter else None
     found: dict[str, Tensor] = {}
     places: dict[str, str] = {}
     size = 0
@@ -109,8 +113,8 @@ def _rewrite(
         tensors = {}
         for name, tensor in read_shard(path):
             short = canonical(name)
-            tensor = lora.changed(short, tensor) if lora else tensor
-            tensor = tensor.to(getattr(torch, dtype)) if dtype else tensor
+            stored_as = getattr(torch, dtype) if dtype else tensor.dtype
+            tensor = (lora.changed(short, tensor) if lora else tensor).to(stored_as)
             found[short] = tensor.to("meta")
             tensors[_stored(short, kind)] = tensor.contiguous()
             size += tensor.numel() * tensor.element_size()

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel
 
 from unite.model.config import LaterConfig
-from unite.model.vision import Grid
+from unite.model.vision import Grid, in_order, visual_tokens
 
 
 class LaterQwenEncoder(nn.Module):
@@ -56,15 +56,8 @@ class LaterQwenEncoder(nn.Module):
         """
         media = range(len(grids)) if media is None else media
         embeds_BLD = self.model.embed_tokens(input_ids_BL)
-        visual_BL = (input_ids_BL == self.config.image_token_id) | (
-            input_ids_BL == self.config.video_token_id
-        )
-        sizes = [t * h * w // self.config.merge_size**2 for t, h, w in grids]
-        expected = sum(sizes[number] for number in media)
-        if int(visual_BL.sum()) != expected:
-            raise ValueError(
-                f"{int(visual_BL.sum())} visual tokens in the text but {expected} from the pictures"
-            )
+        pads = self.config.image_token_id, self.config.video_token_id
+        visual_BL, sizes = visual_tokens(input_ids_BL, pads, grids, media, self.config.merge_size)
         extra: dict[str, Any] = {}
         if patches_PK is not None and len(grids):
             seen = self.visual(
@@ -72,14 +65,14 @@ class LaterQwenEncoder(nn.Module):
                 grid_thw=torch.tensor(grids, device=embeds_BLD.device),
             )
             embeds_BLD = embeds_BLD.masked_scatter(
-                visual_BL[..., None], _in_order(seen.pooler_output, sizes, media)
+                visual_BL[..., None], in_order(seen.pooler_output, sizes, media)
             )
             layers = getattr(seen, "deepstack_features", None)
             if layers:
                 extra = {
                     "visual_pos_masks": visual_BL,
                     "deepstack_visual_embeds": [
-                        _in_order(layer_VD, sizes, media) for layer_VD in layers
+                        in_order(layer_VD, sizes, media) for layer_VD in layers
                     ],
                 }
         elif self.training and torch.is_grad_enabled():
@@ -142,11 +135,3 @@ def _line(visual_L: Sequence[bool], grids: Iterator[Grid], merge: int) -> Iterat
             place_3V = torch.arange(start, start + len(list(run))).expand(3, -1)
         start = int(place_3V.max()) + 1
         yield place_3V
-
-
-def _in_order(tokens_VD: Tensor, sizes: Sequence[int], media: Sequence[int]) -> Tensor:
-    """The tokens of each medium where it appears; one that appears twice comes twice."""
-    if list(media) == list(range(len(sizes))):
-        return tokens_VD
-    parts = tokens_VD.split(list(sizes))
-    return torch.cat([parts[number] for number in media])

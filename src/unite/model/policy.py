@@ -16,7 +16,6 @@ from unite.model.files import read_json
 POLICY_FILE = "unite.json"
 _PROCESSOR_FILE = "preprocessor_config.json"
 _KNOWN = {"prompt": ("one-word",), "positions": ("1d", "mrope"), "pooling": ("last",)}
-_QWEN2_FACTOR = 28  # pixels a side of one visual token of Qwen2-VL
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -127,8 +126,7 @@ def read_policy(directory: Path, config: BackboneConfig | LaterConfig) -> Policy
 def _scaled_pixels(directory: Path, config: LaterConfig) -> PixelPolicy:
     """The published limits in visual tokens, for tokens of another size."""
     published = PixelPolicy()
-    factor = config.patch_size * config.merge_size
-    scale = (factor / _QWEN2_FACTOR) ** 2
+    scale = (config.patch_size * config.merge_size / published.factor) ** 2
     limits = {
         field.name: round(getattr(published, field.name) * scale)
         for field in fields(PixelPolicy)

@@ -22,7 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from unite.model.config import BackboneConfig
-from unite.model.vision import Grid, VisionTower, rotate
+from unite.model.vision import Grid, VisionTower, in_order, rotate, visual_tokens
 
 
 class Qwen2VLEncoder(nn.Module):
@@ -63,20 +63,13 @@ class Qwen2VLEncoder(nn.Module):
             ValueError: Visual tokens and patches differ in number.
         """
         embeds_BLD = self.model.embed_tokens(input_ids_BL)
-        visual_BL = (input_ids_BL == self.config.image_token_id) | (
-            input_ids_BL == self.config.video_token_id
-        )
-        count = int(visual_BL.sum())
-        sizes = [t * h * w // self.config.vision.merge_size**2 for t, h, w in grids]
         media = range(len(grids)) if media is None else media
-        expected = sum(sizes[number] for number in media)
-        if count != expected:
-            raise ValueError(f"{count} visual tokens in the text but {expected} from the pictures")
-        if patches_PK is not None and count:
-            vision_VD = self.visual(patches_PK, grids)
-            if list(media) != list(range(len(grids))):
-                seen = vision_VD.split(sizes)
-                vision_VD = torch.cat([seen[number] for number in media])
+        pads = self.config.image_token_id, self.config.video_token_id
+        visual_BL, sizes = visual_tokens(
+            input_ids_BL, pads, grids, media, self.config.vision.merge_size
+        )
+        if patches_PK is not None and len(grids):
+            vision_VD = in_order(self.visual(patches_PK, grids), sizes, media)
             embeds_BLD = embeds_BLD.masked_scatter(
                 visual_BL[..., None], vision_VD.to(embeds_BLD.dtype)
             )

@@ -139,6 +139,41 @@ class PatchMerger(nn.Module):
         return self.mlp(self.ln_q(hidden_PD).view(-1, joined))
 
 
+def visual_tokens(
+    input_ids_BL: Tensor,
+    pads: tuple[int, int],
+    grids: Sequence[Grid],
+    media: Sequence[int],
+    merge: int,
+) -> tuple[Tensor, list[int]]:
+    """Which tokens are visual (B, L), and how many each medium has.
+
+    Args:
+        input_ids_BL: Token ids.
+        pads: The ids that stand for a merged patch of a picture and of a clip.
+        grids: The grid of each medium.
+        media: The number of the medium at each place where one appears.
+        merge: Side of the square of patches that becomes one token.
+
+    Raises:
+        ValueError: Visual tokens and patches differ in number.
+    """
+    visual_BL = (input_ids_BL == pads[0]) | (input_ids_BL == pads[1])
+    sizes = [t * h * w // merge**2 for t, h, w in grids]
+    count, expected = int(visual_BL.sum()), sum(sizes[number] for number in media)
+    if count != expected:
+        raise ValueError(f"{count} visual tokens in the text but {expected} from the pictures")
+    return visual_BL, sizes
+
+
+def in_order(tokens_VD: Tensor, sizes: Sequence[int], media: Sequence[int]) -> Tensor:
+    """The tokens of each medium where it appears; one that appears twice comes twice."""
+    if list(media) == list(range(len(sizes))):
+        return tokens_VD
+    parts = tokens_VD.split(list(sizes))
+    return torch.cat([parts[number] for number in media])
+
+
 def rotate(states: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     """Turn the halves of the last dimension by the given angles, in fp32."""
     wide = states.float()

@@ -58,7 +58,7 @@ def train(
         DataError: A pair or medium cannot be read.
     """
     finished = output / "model"
-    source_files(recipe)
+    files = source_files(recipe)
     if _main_process():
         _claim(recipe, output, resume=resume)
     if resume and finished.exists():
@@ -67,7 +67,7 @@ def train(
         import torch
 
         torch.set_num_threads(recipe.run.threads)
-    sources = _read_sources(recipe)
+    sources = {source: read_pairs(path, source) for source, path in files.items()}
     pairs = [pair for rows in sources.values() for pair in rows]
     plan = plan_rows(
         {name: len(rows) for name, rows in sources.items()},
@@ -132,10 +132,6 @@ def _learned(row: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in row.items() if key != "run"}
 
 
-def _read_sources(recipe: Recipe) -> dict[str, list[Pair]]:
-    return {name: read_pairs(path, name) for name, path in source_files(recipe).items()}
-
-
 def starting_model(recipe: Recipe) -> Model:
     """The model that a run of this recipe starts from.
 
@@ -143,7 +139,8 @@ def starting_model(recipe: Recipe) -> Model:
         CheckpointError: There is no such model.
         RecipeError: A source is missing.
     """
-    return _start(recipe, [pair for rows in _read_sources(recipe).values() for pair in rows])
+    files = source_files(recipe).items()
+    return _start(recipe, [pair for source, path in files for pair in read_pairs(path, source)])
 
 
 def _start(recipe: Recipe, pairs: Sequence[Pair]) -> Model:
