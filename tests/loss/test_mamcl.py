@@ -135,6 +135,19 @@ def test_equals_the_definition(
     )
 
 
+@settings(max_examples=40)
+@given(st.integers(1, 9), st.integers(0, 5), st.integers(0, 10**6), st.booleans())
+def test_the_other_reading_masks_candidates_by_the_modality_of_queries(
+    count: int, negatives: int, seed: int, masked: bool
+) -> None:
+    given = batch(count, negatives, seed=seed)
+    given["query_modality_N"] = batch(count, seed=seed + 50)["target_modality_N"]
+    options = {"symmetric": True, "masked": masked, "temperature": 0.1}
+    assert float(mamcl_loss(**given, **options).loss) == pytest.approx(
+        dense(given, **options), rel=1e-9, abs=1e-12
+    )
+
+
 @pytest.mark.parametrize("symmetric", [False, True])
 def test_gradients_are_those_of_the_definition(symmetric: bool) -> None:
     given = batch(6, 3, seed=5)

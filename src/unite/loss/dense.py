@@ -22,6 +22,7 @@ def dense_loss(
     negative_ids_M: Codes | None = None,
     candidate_also_ids_N: Codes | None = None,
     negative_also_ids_M: Codes | None = None,
+    query_modality_N: Codes | None = None,
     symmetric: bool = False,
     masked: bool = True,
 ) -> float:
@@ -39,11 +40,12 @@ def dense_loss(
             same |= query_ids_N is not None and query_ids_N[i] == query_ids_N[j]
             same |= candidate_ids_N is not None and candidate_ids_N[i] == candidate_ids_N[j]
             foreign = masked and target_modality_N[i] != target_modality_N[j]
-            if not same and not foreign:
-                if not _answers(candidate_ids_N, i, candidate_also_ids_N, j):
-                    keys.append(candidate_ND[j])
-                if not _answers(candidate_ids_N, j, candidate_also_ids_N, i):
-                    asking.append(query_ND[j])
+            asks = target_modality_N if query_modality_N is None else query_modality_N
+            unasked = masked and asks[i] != asks[j]
+            if not (same or foreign or _answers(candidate_ids_N, i, candidate_also_ids_N, j)):
+                keys.append(candidate_ND[j])
+            if not (same or unasked or _answers(candidate_ids_N, j, candidate_also_ids_N, i)):
+                asking.append(query_ND[j])
         for m in range(0 if negative_MD is None else len(negative_MD)):
             assert negative_MD is not None
             foreign = masked and (

@@ -56,6 +56,7 @@ def distributed_mamcl_loss(
     negative_ids_M: Tensor | None = None,
     candidate_also_ids_A: Tensor | None = None,
     negative_also_ids_M: Tensor | None = None,
+    query_modality_A: Tensor | None = None,
     symmetric: bool = False,
     masked: bool = True,
 ) -> Contrast:
@@ -68,7 +69,8 @@ def distributed_mamcl_loss(
         be the same on every process.
     """
     candidate_ND, rows = gather_rows(candidate_AD)
-    query_ND = gather_rows(query_AD)[0] if symmetric else candidate_ND
+    other_reading = symmetric and query_modality_A is not None
+    query_ND = gather_rows(query_AD)[0] if other_reading else candidate_ND
     everyone_MD = None if negative_MD is None else gather_rows(negative_MD)[0]
     local = (
         query_ids_A,
@@ -77,6 +79,7 @@ def distributed_mamcl_loss(
         negative_ids_M,
         candidate_also_ids_A,
         negative_also_ids_M,
+        query_modality_A,
     )
     labels = Labels(
         gather_rows(target_modality_A)[0],
@@ -93,6 +96,7 @@ def distributed_mamcl_loss(
         temperature=temperature,
         symmetric=symmetric,
         masked=masked,
+        join=None if world_size() == 1 else _Processes(),
     )
     share = len(query_AD) * world_size() / len(candidate_ND)
     return Contrast(
@@ -102,6 +106,20 @@ def distributed_mamcl_loss(
         contrast.rivals_A,
         contrast.duplicates_A,
     )
+
+
+class _Processes:
+    """Joins what the processes know of each column: see `unite.loss.two_way.Join`."""
+
+    def total(self, values_K: Tensor) -> Tensor:
+        """Sum over the processes."""
+        dist.all_reduce(values_K, op=dist.ReduceOp.SUM)
+        return values_K
+
+    def largest(self, values_K: Tensor) -> Tensor:
+        """Maximum over the processes."""
+        dist.all_reduce(values_K, op=dist.ReduceOp.MAX)
+        return values_K
 
 
 class _GatherRows(torch.autograd.Function):
@@ -114,10 +132,13 @@ class _GatherRows(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
-        # gloo has no reduce-scatter of unequal parts: sum everywhere and keep the own rows.
-        grad_ND = grads[0].contiguous()
-        dist.all_reduce(grad_ND, op=dist.ReduceOp.SUM)
-        return grad_ND.split(ctx.counts)[dist.get_rank()], None
+        longest = max(ctx.counts)
+        owed_WLD = grads[0].new_zeros(len(ctx.counts), longest, *grads[0].shape[1:])
+        for rank, part in enumerate(grads[0].split(ctx.counts)):
+            owed_WLD[rank, : len(part)] = part
+        own_LD = torch.empty_like(owed_WLD[0])
+        dist.reduce_scatter_tensor(own_LD, owed_WLD.flatten(0, 1), op=dist.ReduceOp.SUM)
+        return own_LD[: ctx.counts[dist.get_rank()]], None
 
 
 def _counts(local_A: Tensor) -> list[int]:
@@ -128,7 +149,7 @@ def _counts(local_A: Tensor) -> list[int]:
 
 
 def _gather(local_A: Tensor, counts: list[int]) -> Tensor:
-    """All rows; gloo gathers equal sizes only, so each process pads to the longest."""
+    """All rows; equal sizes only are gathered, so each process pads to the longest."""
     longest = max(counts)
     padded = local_A.new_zeros(longest, *local_A.shape[1:])
     padded[: len(local_A)] = local_A.detach()

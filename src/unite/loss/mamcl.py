@@ -19,7 +19,8 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor
 
-from unite.loss.strips import Rivals, strip_losses
+from unite.loss.strips import STRIP_BYTES, Rivals, strip_losses
+from unite.loss.two_way import Join, two_way_losses
 
 _NO_ID = torch.iinfo(torch.long).min
 
@@ -55,6 +56,7 @@ class Labels:
         negative_ids_M: Their content ids.
         candidate_also_ids_N: Another meaning that each candidate has as well.
         negative_also_ids_M: The same of the hard negatives.
+        query_modality_N: Modality codes of the queries; None masks candidates' rivals by target.
     """
 
     target_modality_N: Tensor
@@ -64,6 +66,7 @@ class Labels:
     negative_ids_M: Tensor | None = None
     candidate_also_ids_N: Tensor | None = None
     negative_also_ids_M: Tensor | None = None
+    query_modality_N: Tensor | None = None
 
 
 def mamcl_loss(
@@ -79,8 +82,10 @@ def mamcl_loss(
     negative_ids_M: Tensor | None = None,
     candidate_also_ids_N: Tensor | None = None,
     negative_also_ids_M: Tensor | None = None,
+    query_modality_N: Tensor | None = None,
     symmetric: bool = False,
     masked: bool = True,
+    strip_bytes: int = STRIP_BYTES,
 ) -> Contrast:
     """Contrast each query with its own candidate against the others.
 
@@ -101,7 +106,10 @@ def mamcl_loss(
         symmetric: Also contrast candidates with queries. The mask then holds there as well:
             a candidate's rivals are the queries whose target modality is its own, which is
             our reading; the paper defines one direction.
+        query_modality_N: Modality codes of the queries. With them the other reading holds in the
+            symmetric form: a candidate's rivals are the queries of its own query's modality.
         masked: False gives InfoNCE.
+        strip_bytes: Memory for the scores of a strip of rows; a few times as much is used.
 
     Returns:
         The mean loss, fp32 (float64 for float64 inputs), and figures of each row.
@@ -125,6 +133,7 @@ def mamcl_loss(
         negative_ids_M,
         candidate_also_ids_N,
         negative_also_ids_M,
+        query_modality_N,
     )
     _check_lengths(labels, len(query_ND), 0 if negative_MD is None else len(negative_MD))
     rows = slice(0, len(query_ND))
@@ -139,6 +148,7 @@ def mamcl_loss(
         temperature=temperature,
         symmetric=symmetric,
         masked=masked,
+        strip_bytes=strip_bytes,
     )
 
 
@@ -154,16 +164,29 @@ def contrast_rows(
     temperature: float | Tensor,
     symmetric: bool,
     masked: bool,
+    strip_bytes: int = STRIP_BYTES,
+    join: Join | None = None,
 ) -> Contrast:
-    """Contrast some rows of a batch with all of it; `rows` are their places in the batch."""
+    """Contrast some rows of a batch with all of it; `rows` are their places in the batch.
+
+    `query_ND` is looked at only under the other reading of the symmetric mask.
+    """
     keys_KD = candidate_ND if negative_MD is None else torch.cat((candidate_ND, negative_MD))
-    forward = strip_losses(
-        local_query_AD, keys_KD, _rivals(labels, rows, len(keys_KD), masked=masked), temperature
-    )
-    loss = forward.loss
-    if symmetric:
-        asked = _askers(labels, rows, masked=masked)
-        back = strip_losses(local_candidate_AD, query_ND, asked, temperature)
+    rivals = _rivals(labels, rows, len(keys_KD), masked=masked)
+    pair = local_query_AD, keys_KD
+    if not symmetric or (masked and labels.query_modality_N is not None):
+        forward = strip_losses(*pair, rivals, temperature, strip_bytes=strip_bytes)
+        loss = forward.loss
+    else:
+        forward = two_way_losses(
+            *pair, len(candidate_ND), rivals, temperature, join=join, strip_bytes=strip_bytes
+        )
+        loss = forward.loss
+    if symmetric and masked and labels.query_modality_N is not None:
+        asked = _askers(labels, labels.query_modality_N, rows)
+        back = strip_losses(
+            local_candidate_AD, query_ND, asked, temperature, strip_bytes=strip_bytes
+        )
         loss = (loss + back.loss) / 2
     return Contrast(
         loss=loss,
@@ -204,25 +227,25 @@ def _rivals(labels: Labels, rows: slice, keys: int, *, masked: bool) -> Rivals:
     return _grouped(rows, target_N, joined(target_N, labels.negative_modality_M), equal, masked)
 
 
-def _askers(labels: Labels, rows: slice, *, masked: bool) -> Rivals:
+def _askers(labels: Labels, query_modality_N: Tensor, rows: slice) -> Rivals:
     """Whom the candidates of some rows are contrasted with: the queries that they do not answer."""
-    target_N, own_N = labels.target_modality_N, labels.candidate_ids_N
+    own_N = labels.candidate_ids_N
     equal = [(ids_N[rows], ids_N) for ids_N in (labels.query_ids_N, own_N) if ids_N is not None]
     if labels.candidate_also_ids_N is not None and own_N is not None:
         equal.append((labels.candidate_also_ids_N[rows], own_N))
-    return _grouped(rows, target_N, target_N, equal, masked)
+    return _grouped(rows, query_modality_N, query_modality_N, equal, masked=True)
 
 
 def _grouped(
     rows: slice,
-    target_N: Tensor,
+    group_N: Tensor,
     group_K: Tensor,
     equal: list[tuple[Tensor, Tensor]],
     masked: bool,
 ) -> Rivals:
     """Groups by modality, or all in one; row i's positive is key i."""
-    own_A = torch.arange(len(target_N), device=target_N.device)[rows]
-    group_A = target_N[rows]
+    own_A = torch.arange(len(group_N), device=group_N.device)[rows]
+    group_A = group_N[rows]
     if not masked:
         group_A, group_K = torch.zeros_like(group_A), torch.zeros_like(group_K)
     return Rivals(own_A, group_A, group_K, equal)

@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
-STRIP_BYTES = 64 << 20
+STRIP_BYTES = 32 << 20
 """Memory that the scores of a strip may take; their exponentials take as much again."""
 
 
@@ -76,21 +76,34 @@ def strip_losses(
         temperature: τ; a tensor gets its gradient too.
         strip_bytes: Memory for the scores of a strip.
     """
-    tau = (
-        temperature
-        if isinstance(temperature, Tensor)
-        else torch.tensor(temperature, dtype=torch.float64)
-    )
-    wanted = torch.is_grad_enabled() and any(
-        part.requires_grad for part in (anchor_AD, key_KD, tau)
-    )
+    tau = as_tensor(temperature)
+    wanted = gradients_wanted(anchor_AD, key_KD, tau)
     loss, *figures = _StripLoss.apply(anchor_AD, key_KD, tau, rivals, strip_bytes, wanted)  # type: ignore[no-untyped-call]
     return Strips(loss, *figures)
 
 
-class _StripLoss(Function):
-    """Computes the gradients of the mean on the way forward; backward only scales them."""
+class ReadyGradients(Function):
+    """A function whose forward pass left `ctx.ready`: gradients of anchors, keys and τ.
 
+    Backward scales them where they lie and hands them over: at 16,384 rows a copy of each would be
+    a quarter of all the memory. So it runs once.
+    """
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor, *_: Any) -> tuple[Tensor | None, ...]:
+        """Hand the gradients over, times what the loss is multiplied with."""
+        if ctx.ready is None:
+            raise RuntimeError("the loss is differentiated once; compute it anew to do so again")
+        parts, ctx.ready = ctx.ready, None
+        handed = [
+            part.mul_(grad).to(kind) if needed else None
+            for part, kind, needed in zip(parts, ctx.kinds, ctx.needs_input_grad, strict=False)
+        ]
+        return (*handed, *[None] * (len(ctx.needs_input_grad) - len(handed)))
+
+
+class _StripLoss(ReadyGradients):
     @staticmethod
     def forward(
         ctx: Any,
@@ -101,90 +114,179 @@ class _StripLoss(Function):
         strip_bytes: int,
         wanted: bool,
     ) -> tuple[Tensor, ...]:
-        kind = torch.float64 if anchor_AD.dtype == torch.float64 else torch.float32
-        count = len(anchor_AD)
-        scale = 1 / float(tau)
-        row_loss_A = torch.zeros(count, dtype=kind, device=anchor_AD.device)
-        best_A = torch.full_like(row_loss_A, -torch.inf)
-        rivals_A = torch.zeros(count, dtype=torch.long, device=anchor_AD.device)
-        duplicates_A = torch.zeros_like(rivals_A)
-        grad_anchor_AD = torch.zeros_like(anchor_AD, dtype=kind) if wanted else None
-        grad_key_KD = torch.zeros_like(key_KD, dtype=kind) if wanted else None
-        grad_tau = 0.0
-        keys_KD = key_KD.detach().to(kind)
-        for rows_R, keys_G, key_GD, excluded in _strips(keys_KD, rivals, strip_bytes):
-            anchor_RD = anchor_AD.detach()[rows_R].to(kind)
-            own_RD = keys_KD[rivals.own_A[rows_R]]
-            score_RG = anchor_RD @ key_GD.T
-            score_RG -= (anchor_RD * own_RD).sum(1, keepdim=True)
-            score_RG *= scale
-            score_RG[excluded] = -torch.inf
-            left_out_R = score_RG.isneginf().sum(1)
-            best_R = score_RG.amax(1)
-            shift_R = best_R.clamp_min(0)
-            weight_RG = (score_RG - shift_R[:, None]).exp_()
-            sum_R = weight_RG.sum(1)
-            total_R = (-shift_R).exp() + sum_R
-            easy_R = shift_R == 0
-            row_loss_A[rows_R] = torch.where(easy_R, sum_R.log1p(), shift_R + total_R.log())
-            best_A[rows_R] = best_R
-            rivals_A[rows_R] = len(keys_G) - left_out_R
-            duplicates_A[rows_R] = left_out_R - 1
-            if grad_anchor_AD is None or grad_key_KD is None:
-                continue
-            part_R1 = (scale / (count * total_R))[:, None]
-            missed_R1 = part_R1 * sum_R[:, None]
-            grad_anchor_AD[rows_R] = (weight_RG @ key_GD) * part_R1 - missed_R1 * own_RD
-            grad_key_KD.index_add_(0, keys_G, weight_RG.T @ (anchor_RD * part_R1))
-            grad_key_KD.index_add_(0, rivals.own_A[rows_R], -missed_R1 * anchor_RD)
-            if tau.requires_grad:
-                score_RG.masked_fill_(score_RG.isneginf(), 0)
-                grad_tau -= float(((weight_RG * score_RG).sum(1) * part_R1[:, 0]).sum())
-        ctx.save_for_backward(grad_anchor_AD, grad_key_KD)
-        ctx.kinds = (anchor_AD.dtype, key_KD.dtype)
-        ctx.grad_tau = tau.new_tensor(grad_tau) if tau.requires_grad else None
+        kind = wide(anchor_AD)
+        count, scale = len(anchor_AD), 1 / float(tau)
+        figures = Figures.empty(count, kind, anchor_AD.device)
+        anchor_AD_, key_KD_ = anchor_AD.detach(), key_KD.detach().to(kind)
+        grad = Gradients.zero(anchor_AD_.to(kind), key_KD_, tau) if wanted else None
+        for group in groups(key_KD_, rivals):
+            for rows_R, place_R, excluded in group.strips(rivals, strip_bytes):
+                anchor_RD = anchor_AD_[rows_R].to(kind)
+                own_RD = group.key_GD[place_R]
+                score_RG = anchor_RD @ group.key_GD.T
+                score_RG -= (anchor_RD * own_RD).sum(1, keepdim=True)
+                score_RG *= scale
+                score_RG[excluded] = -torch.inf
+                weight_RG, shift_R = figures.enter(rows_R, score_RG)
+                if grad is None:
+                    continue
+                sum_R = weight_RG.sum(1)
+                part_R1 = (scale / (count * ((-shift_R).exp() + sum_R)))[:, None]
+                missed_R1 = part_R1 * sum_R[:, None]
+                if tau.requires_grad:
+                    score_RG.masked_fill_(score_RG.isneginf(), 0)
+                    grad.tau -= ((weight_RG * score_RG).sum(1) * part_R1[:, 0]).sum()
+                grad.anchor_AD[rows_R] = (weight_RG @ group.key_GD) * part_R1 - missed_R1 * own_RD
+                grad_GD = grad.of(group)
+                grad_GD.addmm_(weight_RG.T, anchor_RD * part_R1)
+                grad_GD.index_add_(0, place_R, -missed_R1 * anchor_RD)
+        ctx.ready = None if grad is None else grad.parts()
+        ctx.kinds = (anchor_AD.dtype, key_KD.dtype, tau.dtype)
         ctx.set_materialize_grads(False)
-        figures = (row_loss_A, best_A, rivals_A, duplicates_A)
-        ctx.mark_non_differentiable(*figures)
-        return row_loss_A.mean(), *figures
+        parts = figures.parts()
+        ctx.mark_non_differentiable(*parts)
+        return figures.row_loss_A.mean(), *parts
 
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad: Tensor, *_: Any) -> tuple[Tensor | None, ...]:
-        grad_anchor_AD, grad_key_KD = ctx.saved_tensors
-        anchor_kind, key_kind = ctx.kinds
-        grad_tau = None if ctx.grad_tau is None else ctx.grad_tau * grad
-        return (
-            (grad_anchor_AD * grad).to(anchor_kind) if ctx.needs_input_grad[0] else None,
-            (grad_key_KD * grad).to(key_kind) if ctx.needs_input_grad[1] else None,
-            grad_tau,
-            None,
-            None,
-            None,
-        )
+
+@dataclass(slots=True)
+class Figures:
+    """The figures of all rows, filled strip by strip."""
+
+    row_loss_A: Tensor
+    best_A: Tensor
+    rivals_A: Tensor
+    duplicates_A: Tensor
+
+    @classmethod
+    def empty(cls, count: int, kind: torch.dtype, device: torch.device) -> Figures:
+        """Of rows that meet nobody, until they are entered."""
+        zero_A = torch.zeros(count, dtype=kind, device=device)
+        none_A = torch.zeros(count, dtype=torch.long, device=device)
+        return cls(zero_A, torch.full_like(zero_A, -torch.inf), none_A, none_A.clone())
+
+    def enter(self, rows_R: Tensor, score_RG: Tensor) -> tuple[Tensor, Tensor]:
+        """Take in the rows of a strip.
+
+        Args:
+            rows_R: Their numbers.
+            score_RG: Scores of their keys above their positives', over τ; -inf if no rival.
+
+        Returns:
+            exp(score − shift) and the shift of each row.
+        """
+        left_out_R = score_RG.isneginf().sum(1)
+        best_R = score_RG.amax(1)
+        shift_R = best_R.clamp_min(0)
+        weight_RG = (score_RG - shift_R[:, None]).exp_()
+        self.row_loss_A[rows_R] = log_share(weight_RG.sum(1), shift_R)
+        self.best_A[rows_R] = best_R
+        self.rivals_A[rows_R] = score_RG.shape[1] - left_out_R
+        self.duplicates_A[rows_R] = left_out_R - 1
+        return weight_RG, shift_R
+
+    def parts(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """In the order of `Strips`."""
+        return self.row_loss_A, self.best_A, self.rivals_A, self.duplicates_A
+
+
+def log_share(sum_R: Tensor, shift_R: Tensor) -> Tensor:
+    """log(1 + Σ exp(score)), given Σ exp(score − shift): the loss of each row."""
+    total_R = (-shift_R).exp() + sum_R
+    return torch.where(shift_R == 0, sum_R.log1p(), shift_R + total_R.log())
+
+
+def as_tensor(temperature: float | Tensor) -> Tensor:
+    """τ as a tensor; one that is a tensor already keeps its gradient."""
+    if isinstance(temperature, Tensor):
+        return temperature
+    return torch.tensor(temperature, dtype=torch.float64)
+
+
+def gradients_wanted(*parts: Tensor) -> bool:
+    """Whether any gradient will be asked for; the forward pass computes them or not."""
+    return torch.is_grad_enabled() and any(part.requires_grad for part in parts)
+
+
+def wide(given: Tensor) -> torch.dtype:
+    """What scores are computed in: fp32 for half-precision inputs too."""
+    return torch.float64 if given.dtype == torch.float64 else torch.float32
 
 
 Excluded = tuple[Tensor, Tensor]
 """Rows and columns (P,) of a strip's scores that are no rivals."""
 
 
-def _strips(
-    key_KD: Tensor, rivals: Rivals, strip_bytes: int
-) -> Iterator[tuple[Tensor, Tensor, Tensor, Excluded]]:
-    """Anchors and keys of each strip, the keys' vectors, and what is left out of their scores."""
-    place_K = torch.empty(len(key_KD), dtype=torch.long, device=key_KD.device)
-    for group in rivals.group_A.unique():
-        rows_all = (rivals.group_A == group).nonzero()[:, 0]
-        keys_G = (rivals.group_K == group).nonzero()[:, 0]
-        key_GD = key_KD[keys_G]
-        place_K[keys_G] = torch.arange(len(keys_G), device=keys_G.device)
+@dataclass(slots=True)
+class Group:
+    """The anchors and keys of one group.
+
+    Attributes:
+        rows: Numbers of the anchors.
+        keys_G: Numbers of the keys, ascending.
+        key_GD: The keys.
+        place_K: Where each key stands in the group.
+    """
+
+    rows: Tensor
+    keys_G: Tensor
+    key_GD: Tensor
+    place_K: Tensor
+
+    def strips(self, rivals: Rivals, strip_bytes: int) -> Iterator[tuple[Tensor, Tensor, Excluded]]:
+        """Anchors of each strip, where in the group their positives stand, and what is left out."""
+        keys_G = self.keys_G
         sorted_ids = [(ids_A, *ids_K[keys_G].sort()) for ids_A, ids_K in rivals.equal]
-        size = max(1, strip_bytes // (len(keys_G) * key_GD.element_size()))
-        for rows_R in rows_all.split(size):
-            own = (torch.arange(len(rows_R), device=rows_R.device), place_K[rivals.own_A[rows_R]])
+        size = max(1, strip_bytes // (len(keys_G) * self.key_GD.element_size()))
+        for rows_R in self.rows.split(size):
+            place_R = self.place_K[rivals.own_A[rows_R]]
+            own = (torch.arange(len(rows_R), device=rows_R.device), place_R)
             same = [_same(ids_A[rows_R], ids_G, order_G) for ids_A, ids_G, order_G in sorted_ids]
             parts = zip(own, *same, strict=True)
-            yield rows_R, keys_G, key_GD, tuple(torch.cat(part) for part in parts)  # type: ignore[misc]
+            yield rows_R, place_R, tuple(torch.cat(part) for part in parts)  # type: ignore[misc]
+
+
+def groups(key_KD: Tensor, rivals: Rivals) -> Iterator[Group]:
+    """Each group that has anchors; of a single one the keys are not copied."""
+    place_K = torch.empty(len(key_KD), dtype=torch.long, device=key_KD.device)
+    for group in rivals.group_A.unique():
+        rows = (rivals.group_A == group).nonzero()[:, 0]
+        keys_G = (rivals.group_K == group).nonzero()[:, 0]
+        place_K[keys_G] = torch.arange(len(keys_G), device=keys_G.device)
+        key_GD = key_KD if len(keys_G) == len(key_KD) else key_KD[keys_G]
+        yield Group(rows, keys_G, key_GD, place_K)
+
+
+class Gradients:
+    """Gradients while they are summed up; those of a group's keys lie together."""
+
+    def __init__(self, anchor_AD: Tensor, key_KD: Tensor, tau: Tensor) -> None:
+        self.anchor_AD, self.key_KD, self.tau = anchor_AD, key_KD, tau
+        self._group: tuple[Group, Tensor] | None = None
+
+    @classmethod
+    def zero(cls, anchor_AD: Tensor, key_KD: Tensor, tau: Tensor) -> Gradients:
+        """Of the shapes of what is differentiated."""
+        return cls(*(torch.zeros_like(part) for part in (anchor_AD, key_KD, tau)))
+
+    def of(self, group: Group) -> Tensor:
+        """Those of a group's keys (G, D), to be added to; groups come one after another."""
+        if self._group is not None and self._group[0] is group:
+            return self._group[1]
+        self._lay_down()
+        whole = len(group.keys_G) == len(self.key_KD)
+        grad_GD = self.key_KD if whole else torch.zeros_like(group.key_GD)
+        self._group = (group, grad_GD)
+        return grad_GD
+
+    def parts(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Of anchors, keys and τ."""
+        self._lay_down()
+        return self.anchor_AD, self.key_KD, self.tau
+
+    def _lay_down(self) -> None:
+        if self._group is not None and self._group[1] is not self.key_KD:
+            self.key_KD[self._group[0].keys_G] = self._group[1]
+        self._group = None
 
 
 def _same(ids_R: Tensor, ids_G: Tensor, order_G: Tensor) -> Excluded:
