@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
+from unite.data.json_array import elements
 from unite.errors import DataError, ItemError, did_you_mean
 from unite.types import Clip, Item, Modality, Pair
 
@@ -131,10 +132,32 @@ def parse_pair(row: Any, folder: Path | None = None, source: str = "") -> Pair:
     )
 
 
+def pair_row(pair: Pair) -> dict[str, Any]:
+    """Write a pair as JSON, its ids spelt out; `parse_pair` of it gives the pair again."""
+    row: dict[str, Any] = {
+        "query": item_row(pair.query),
+        "candidate": item_row(pair.candidate),
+        "target_modal": pair.target_modality.label,
+        "query_id": pair.query_id,
+        "candidate_id": pair.candidate_id,
+        "source": pair.source,
+    }
+    if pair.negatives:
+        row["negative"] = [item_row(item) for item in pair.negatives]
+        row["negative_id"] = list(pair.negative_ids)
+    if pair.candidate_also_id is not None:
+        row["candidate_also_id"] = pair.candidate_also_id
+    if pair.negative_also_ids:
+        row["negative_also_id"] = list(pair.negative_also_ids)
+    return row
+
+
 def read_rows(path: Path) -> Iterator[tuple[int, Any]]:
     """Yield the rows of a JSON array or a JSONL file with their numbers, counted from 1.
 
-    A line that is not JSON is yielded as the error it raised, so that its neighbours stay.
+    Rows are read one at a time: the released arrays are gigabytes. A line that is not JSON is
+    yielded as the error it raised, so that its neighbours stay; of an array that does not parse
+    the rows before the fault have been yielded when it is raised.
 
     Raises:
         DataError: The file cannot be opened, or is an array that does not parse.
@@ -205,7 +228,7 @@ def _rows(path: Path, file: TextIO) -> Iterator[tuple[int, Any]]:
     first = next((sign for sign in iter(lambda: file.read(1), "") if not sign.isspace()), "")
     file.seek(0)
     if first == "[":
-        yield from enumerate(_array(path, file.read()), 1)
+        yield from enumerate(elements(path, file), 1)
         return
     for number, line in enumerate(file, 1):
         if line.strip():
@@ -214,14 +237,6 @@ def _rows(path: Path, file: TextIO) -> Iterator[tuple[int, Any]]:
             except (ValueError, RecursionError) as error:  # also numbers too long to read
                 reason = getattr(error, "msg", error)
                 yield number, DataError(f"Line {number} is not JSON: {reason}.")
-
-
-def _array(path: Path, text: str) -> list[Any]:
-    try:
-        rows = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{path} is not valid JSON: {error}.") from error
-    return list(rows)
 
 
 def _id(given: Any, item: Item) -> str:

@@ -1,0 +1,89 @@
+"""Any source read as pairs: the one door to all kinds."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from unite.data.records import BadRow, parse_pair
+from unite.data.sources import folder, hf, mmeb, pairs, shards, unite
+from unite.data.sources.recognise import recognise
+from unite.data.sources.source import Reader, Row, Source
+from unite.errors import DataError, ItemError, UniteError
+from unite.types import Pair
+
+_READERS: dict[str, Reader] = {
+    "pairs": pairs,
+    "unite": unite,
+    "mmeb": mmeb,
+    "hf": hf,
+    "webdataset": shards,
+    "folder": folder,
+}
+
+
+def read_source(source: Source, name: str, extracted: Path) -> Iterator[Pair | BadRow]:
+    """Yield the pairs of a source in order; a row that is none is a `BadRow` in its place.
+
+    Args:
+        source: Where they come from.
+        name: What the pairs name as their source.
+        extracted: A folder into which media that lie inside shards or tables are written, each
+            once, under a name made of its content.
+
+    Raises:
+        DataError: The source as a whole cannot be read, or breaks off.
+    """
+    for row in _reader(source).rows(source, extracted):
+        yield _pair(row, name, source.instruction)
+
+
+def fingerprint(source: Source) -> str:
+    """A name for a source as it now is: its options, and the size and time of its files.
+
+    Raises:
+        DataError: A file of it cannot be read.
+    """
+    options = {key: str(value) for key, value in asdict(source).items() if value is not None}
+    try:
+        states = [
+            (str(path), path.stat().st_size, path.stat().st_mtime_ns)
+            for path in _reader(source).files(source)
+        ]
+    except OSError as error:
+        raise DataError(
+            f"Cannot read {error.filename}: {error.strerror}.", "Check the path."
+        ) from error
+    row = [recognise(source), options, str(source.path.resolve()), states]
+    return hashlib.sha256(json.dumps(row).encode()).hexdigest()
+
+
+def _reader(source: Source) -> Reader:
+    return _READERS[recognise(source)]
+
+
+def _pair(row: Row, name: str, instruction: str | None) -> Pair | BadRow:
+    if isinstance(row.value, UniteError):
+        return BadRow(row.number, row.place, str(row.value))
+    try:
+        return parse_pair(_instructed(row.value, instruction), row.folder, name)
+    except (ItemError, DataError) as error:
+        return BadRow(row.number, row.place, str(error))
+
+
+def _instructed(row: Any, instruction: str | None) -> Any:
+    """The row with an instruction before its query's own."""
+    if instruction is None or not isinstance(row, Mapping):
+        return row
+    query = row.get("query")
+    if not isinstance(query, Mapping):
+        return row
+    own = query.get("instruction")
+    if own is not None and not isinstance(own, str):
+        return row  # it will be refused
+    whole = instruction if own is None else f"{instruction}\n{own}"
+    return {**row, "query": {**query, "instruction": whole}}
