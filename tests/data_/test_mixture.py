@@ -5,8 +5,30 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from unite.data.mixture import plan_rows
+from unite.data.mixture import (
+    Plan,
+    Turns,
+    kind_label,
+    kind_of,
+    parse_kind,
+    plan_batches,
+    spare_rows,
+)
 from unite.errors import DataError
+from unite.types import Modality
+
+TEXT, IMAGE, VIDEO = Modality.TEXT, Modality.IMAGE, Modality.VIDEO
+
+
+def plan_rows(
+    sizes: dict[str, int], weights: dict[str, float], *, batch_size: int, steps: int, seed: int
+) -> Plan:
+    """Sources of one kind each."""
+    kind_N = np.repeat(np.arange(len(sizes), dtype=np.uint8) % 7 + 9, list(sizes.values()))
+    return plan_batches(
+        sizes, kind_N, weights=weights, batch_size=batch_size, steps=steps, seed=seed
+    )
+
 
 sources = st.lists(
     st.tuples(st.integers(1, 9), st.one_of(st.integers(0, 5), st.floats(0.01, 10))),
@@ -26,15 +48,16 @@ def test_a_plan_keeps_every_promise(
     batch_size, steps, seed = run
     plan = plan_rows(sizes, weights, batch_size=batch_size, steps=steps, seed=seed)
 
-    assert plan.rows.shape == (batch_size * steps,)
+    assert plan.rows.shape == (steps, batch_size)
     assert plan.rows.dtype == np.int64
     ends = np.cumsum([size for size, _ in rows])
-    source = np.searchsorted(ends, plan.rows, side="right")
-    assert np.bincount(source, minlength=len(rows)).tolist() == list(plan.counts.values())
+    source = np.searchsorted(ends, plan.rows.ravel(), side="right")
+    assert np.bincount(source, minlength=len(rows)).tolist() == list(plan.sources.values())
+    assert sum(plan.modality_pairs.values()) == plan.rows.size
 
     # Rounds: no row comes again before all rows of its source have come.
     for step in range(1, steps + 1):
-        times = np.bincount(plan.rows[: step * batch_size], minlength=ends[-1])
+        times = np.bincount(plan.rows[:step].ravel(), minlength=ends[-1])
         for part in np.split(times, ends[:-1]):
             assert part.max() - part.min() <= 1
 
@@ -54,7 +77,7 @@ def test_counts_are_exact_to_one_example_after_every_batch(
     batch_size, steps, seed = run
     plan = plan_rows(sizes, weights, batch_size=batch_size, steps=steps, seed=seed)
     ends = np.cumsum(list(sizes.values()))
-    source = np.searchsorted(ends, plan.rows, side="right").reshape(steps, batch_size)
+    source = np.searchsorted(ends, plan.rows, side="right")
     share = np.array(list(weights.values())) / sum(weights.values()) * batch_size
     counts = np.zeros(len(rows))
     for step, batch in enumerate(source, 1):
@@ -64,8 +87,8 @@ def test_counts_are_exact_to_one_example_after_every_batch(
 
 def test_whole_shares_are_met_in_every_batch() -> None:
     plan = plan_rows({"a": 5, "b": 7}, {"a": 3, "b": 1}, batch_size=8, steps=9, seed=4)
-    assert plan.counts == {"a": 54, "b": 18}
-    assert ((plan.rows < 5).reshape(9, 8).sum(1) == 6).all()
+    assert plan.sources == {"a": 54, "b": 18}
+    assert ((plan.rows < 5).sum(1) == 6).all()
 
 
 def test_the_unit_of_the_weights_does_not_matter() -> None:
@@ -85,7 +108,7 @@ def test_seeds_differ_and_a_longer_run_begins_like_a_shorter_one() -> None:
         ).rows.tolist()
 
     assert rows(0) != rows(1)
-    assert rows(0, 12)[:48] == rows(0)
+    assert rows(0, 12)[:6] == rows(0)
 
 
 def test_rows_of_one_source_come_in_another_order_in_each_round() -> None:
@@ -94,24 +117,9 @@ def test_rows_of_one_source_come_in_another_order_in_each_round() -> None:
     assert len({tuple(first) for first in rows[:, 0].tolist()}) == 3
 
 
-@given(processes=st.integers(1, 5), seed=st.integers(0, 99))
-def test_processes_share_every_batch_and_every_source_alike(processes: int, seed: int) -> None:
-    sizes, weights = {"a": 30, "b": 20, "c": 50}, {"a": 1.0, "b": 2.0, "c": 4.0}
-    size = 6 * processes
-    alone = plan_rows(sizes, weights, batch_size=size, steps=4, seed=seed)
-    shared = plan_rows(sizes, weights, batch_size=size, steps=4, seed=seed, processes=processes)
-    assert shared.counts == alone.counts
-    ends = np.cumsum(list(sizes.values()))
-    for one, other in zip(alone.rows.reshape(4, -1), shared.rows.reshape(4, -1), strict=True):
-        assert sorted(one) == sorted(other)
-        parts = np.searchsorted(ends, other.reshape(processes, -1), side="right")
-        counts = np.array([np.bincount(part, minlength=3) for part in parts])
-        assert (counts.max(0) - counts.min(0)).max() <= 1
-
-
 def test_a_source_without_weight_may_be_empty() -> None:
     plan = plan_rows({"a": 3, "b": 0}, {"a": 1, "b": 0}, batch_size=4, steps=2, seed=0)
-    assert plan.counts == {"a": 8, "b": 0}
+    assert plan.sources == {"a": 8, "b": 0}
 
 
 @pytest.mark.parametrize(
@@ -127,3 +135,132 @@ def test_mixtures_that_cannot_be_drawn_are_refused(
 ) -> None:
     with pytest.raises(DataError, match="cannot be mixed"):
         plan_rows(sizes, weights, batch_size=4, steps=1, seed=0)
+
+
+# Shares, whatever they are
+
+
+@settings(max_examples=150)
+@given(
+    st.lists(st.floats(0.01, 10), min_size=1, max_size=8),
+    st.lists(st.integers(0, 30), max_size=40),
+)
+def test_turns_are_never_a_whole_one_off(shares: list[float], counts: list[int]) -> None:
+    turns = Turns(shares)
+    ideal, given_ = np.array(shares) / sum(shares), np.zeros(len(shares))
+    for count in counts:
+        taken = turns.take(count)
+        assert taken.sum() == count
+        assert taken.min() >= 0
+        given_ += taken
+        assert np.abs(given_ - ideal * given_.sum()).max() < 1 + 1e-6
+
+
+# Pairs of modalities
+
+
+def mixed(**options: object) -> tuple[Plan, np.ndarray, np.ndarray]:
+    """A plan over three sources of several kinds, with the source and the kind of every row."""
+    rng = np.random.default_rng(0)
+    sizes = {"a": 300, "b": 200, "c": 40}
+    kinds = [kind_of(TEXT, IMAGE), kind_of(TEXT, VIDEO), kind_of(IMAGE, TEXT), kind_of(TEXT, TEXT)]
+    shares = {"a": [0.7, 0.3, 0, 0], "b": [0, 0.1, 0.9, 0], "c": [0, 0, 0, 1]}
+    kind_N = np.concatenate(
+        [rng.choice(kinds, size, p=shares[name]) for name, size in sizes.items()]
+    ).astype(np.uint8)
+    plan = plan_batches(sizes, kind_N, batch_size=20, steps=50, seed=1, **options)  # type: ignore[arg-type]
+    return plan, np.repeat(np.arange(3), list(sizes.values())), kind_N
+
+
+def test_without_weights_sources_come_by_their_size_and_an_epoch_sees_every_row_once() -> None:
+    sizes = {"a": 30, "b": 50}
+    kind_N = np.full(80, kind_of(TEXT, TEXT), np.uint8)
+    plan = plan_batches(sizes, kind_N, batch_size=8, steps=10, seed=0)
+    assert sorted(plan.rows.ravel().tolist()) == list(range(80))
+    assert plan.sources == sizes
+    assert plan.modality_pairs == {"text→text": 80}
+
+
+def test_modality_weights_multiply_the_shares_of_their_pairs() -> None:
+    plain, _, kind_N = mixed()
+    heavy, *_ = mixed(modality_weights={"text->video": 3})
+    share = (kind_N == kind_of(TEXT, VIDEO)).mean()
+    expected = 3 * share / (1 + 2 * share) * 1000
+    assert plain.modality_pairs["text→video"] == pytest.approx(share * 1000, abs=12)
+    assert heavy.modality_pairs["text→video"] == pytest.approx(expected, abs=3)
+    none, *_ = mixed(modality_weights={"text→video": 0})
+    assert "text→video" not in none.modality_pairs
+
+
+def test_single_modality_batches_hold_one_target_and_all_get_their_share() -> None:
+    plan, _, kind_N = mixed(batches="single-modality")
+    targets = kind_N[plan.rows] % 8
+    assert (targets == targets[:, :1]).all()
+    counts = np.bincount(targets[:, 0], minlength=8)
+    share = np.bincount(kind_N % 8, minlength=8) / len(kind_N)
+    assert np.abs(counts - share * 50).max() < 1
+
+
+def test_single_source_batches_hold_one_source() -> None:
+    plan, source_N, _ = mixed(batches="single-source", weights={"a": 1, "b": 1, "c": 2})
+    sources = source_N[plan.rows]
+    assert (sources == sources[:, :1]).all()
+    assert np.bincount(sources[:, 0]).tolist() == pytest.approx([12.5, 12.5, 25], abs=1)
+
+
+@pytest.mark.parametrize("g_min", [2, 4, 9, 20])
+def test_a_quota_carries_over_what_is_too_few(g_min: int) -> None:
+    plan, _, kind_N = mixed(g_min=g_min)
+    targets = kind_N[plan.rows] % 8
+    counts = np.array([np.bincount(batch, minlength=8) for batch in targets])
+    assert (counts.sum(1) == 20).all()
+    assert counts[counts > 0].min() >= g_min
+    share = np.bincount(kind_N % 8, minlength=8) / len(kind_N)
+    assert np.abs(counts.sum(0) - share * 1000).max() < 20  # within one batch
+
+
+def test_a_quota_above_the_batch_gives_batches_of_one_modality() -> None:
+    plan, _, kind_N = mixed(g_min=30)
+    targets = kind_N[plan.rows] % 8
+    assert (targets == targets[:, :1]).all()
+
+
+# Rows in place of bad ones
+
+
+def test_spares_are_the_plans_next_rows_of_the_same_source_and_kind() -> None:
+    plan, source_N, kind_N = mixed(modality_weights={"text→video": 2})
+    sizes = {"a": 300, "b": 200, "c": 40}
+    for step, row in ((0, plan.rows[0, 0]), (49, plan.rows[49, 3]), (20, plan.rows[20, 19])):
+        spares = spare_rows(plan, kind_N, sizes, step, int(row))
+        assert len(spares) == len(set(spares.tolist())) > 3
+        assert (source_N[spares] == source_N[row]).all()
+        assert (kind_N[spares] == kind_N[row]).all()
+        assert not np.isin(spares, plan.rows[step]).any()
+    later = plan.rows[1:].ravel()
+    alike = later[(source_N[later] == 0) & (kind_N[later] == kind_N[plan.rows[0, 0]])]
+    first = next(row for row in alike if row not in plan.rows[0])
+    assert spare_rows(plan, kind_N, sizes, 0, int(plan.rows[0, 0]))[0] == first
+
+
+@given(st.integers(1, 7), st.integers(1, 7))
+def test_names_of_kinds_are_read_back(query: int, target: int) -> None:
+    kind = kind_of(Modality(query), Modality(target))
+    assert parse_kind(kind_label(kind)) == kind
+    assert parse_kind(kind_label(kind).replace("→", "->")) == kind
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        ({"text→audio": 1}, "audio"),
+        ({"image": 1}, "no pair"),
+        ({"video→text": 1}, "text→image"),
+        ({"text→image": -1}, "modality weights cannot hold"),
+    ],
+)
+def test_modality_weights_that_cannot_hold_are_refused(
+    weights: dict[str, float], message: str
+) -> None:
+    with pytest.raises(DataError, match=message):
+        mixed(modality_weights=weights)

@@ -1,16 +1,29 @@
-"""Which rows every global batch holds: counts by weight, planned before training begins."""
+"""Which rows every global batch holds: counts by weight, planned before training begins.
+
+The rows of all sources form a tree: by source, or by target modality and source, and by pair of
+modalities where those have weights. Each node deals its turns out to its branches by their shares;
+each leaf gives its rows in shuffled rounds.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from unite.errors import DataError
+from unite.types import Modality
 
 Rows = npt.NDArray[np.int64]
+Kinds = npt.NDArray[np.uint8]
+Batches = Literal["mixed", "single-modality", "single-source"]
+_QUERY = 8
+"""A kind is the query's modality code times this, plus the target's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,83 +31,266 @@ class Plan:
     """The rows of a whole run.
 
     Attributes:
-        rows: Row numbers over the concatenated sources, batch after batch.
-        counts: Examples drawn from each source.
+        rows: Row numbers over the concatenated sources, (steps, batch).
+        sources: Examples drawn from each source.
+        modality_pairs: Examples of each pair of modalities, the most frequent first.
     """
 
     rows: Rows
-    counts: dict[str, int]
+    sources: dict[str, int]
+    modality_pairs: dict[str, int]
 
 
-def plan_rows(
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """Rows that are drawn alike."""
+
+    target: int
+    source: int
+    kind: int
+    weight: float
+    rows: Rows
+
+
+def plan_batches(
     sizes: Mapping[str, int],
-    weights: Mapping[str, float],
+    kind_N: Kinds,
     *,
     batch_size: int,
     steps: int,
     seed: int,
-    processes: int = 1,
+    weights: Mapping[str, float] | None = None,
+    modality_weights: Mapping[str, float] | None = None,
+    batches: Batches = "mixed",
+    g_min: int = 0,
 ) -> Plan:
-    """Draw mixed batches, each as near to the weights as whole numbers allow.
+    """Draw every batch of a run, as near to the weights as whole numbers allow.
 
-    Counts are exact to one example from the start to any point of the run. Within a
-    source rows come in shuffled rounds: none repeats before all have been seen.
+    Counts are exact to one example from the start to any batch of the run, but for what a
+    quota carries over. Rows that are drawn alike come in shuffled rounds: none repeats before all
+    have been seen.
 
     Args:
         sizes: Rows in each source, in the order in which they are concatenated.
-        weights: Share of each source, in any unit.
+        kind_N: The kind of each row: see `kind_of`.
         batch_size: Rows of a global batch.
         steps: Global batches.
         seed: Equal seeds give equal plans, on every process.
-        processes: How many share a batch; each gets as much of every source.
+        weights: Share of each source, in any unit; None: by its size.
+        modality_weights: What the share of a pair of modalities, such as `text→image`, is
+            multiplied with; 1 for those that are not named.
+        batches: `mixed`; or all rows of a batch of one target modality, or of one source.
+        g_min: In mixed batches, the fewest rows of a target modality that come; fewer are
+            carried over until they are enough (paper: a row alone in its modality learns nothing).
 
     Raises:
-        DataError: A source is empty, or no weight is positive.
+        DataError: A source is empty, no weight is positive, or a modality has no rows.
     """
-    empty = [name for name, size in sizes.items() if not size and weights[name] > 0]
-    total = sum(weights[name] for name in sizes)
-    if empty or total <= 0 or min(weights[name] for name in sizes) < 0:
+    leaves = _leaves(sizes, kind_N, weights, modality_weights)
+    rng = np.random.default_rng(seed)
+    rows = np.empty((steps, batch_size), dtype=np.int64)
+    top = _top(leaves, batches, g_min, by_kind=bool(modality_weights), rng=rng)
+    for step in range(steps):
+        rows[step] = np.sort(top(batch_size))
+    ends = np.cumsum(list(sizes.values()))
+    source = np.bincount(np.searchsorted(ends, rows.ravel(), side="right"), minlength=len(sizes))
+    kinds = Counter(dict(enumerate(np.bincount(kind_N[rows.ravel()]).tolist())))
+    return Plan(
+        rows,
+        dict(zip(sizes, source.tolist(), strict=True)),
+        {kind_label(kind): count for kind, count in kinds.most_common() if count},
+    )
+
+
+def spare_rows(plan: Plan, kind_N: Kinds, sizes: Mapping[str, int], step: int, row: int) -> Rows:
+    """What may stand in for a row of a batch: the plan's next ones of its source and kind.
+
+    After the plan's end its beginning follows; the row itself and those of the same batch are not
+    among them.
+    """
+    ends = np.cumsum(list(sizes.values()))
+    source = int(np.searchsorted(ends, row, side="right"))
+    coming = np.concatenate([plan.rows[step + 1 :].ravel(), plan.rows[:step].ravel()])
+    alike = (np.searchsorted(ends, coming, side="right") == source) & (
+        kind_N[coming] == kind_N[row]
+    )
+    found = coming[alike & ~np.isin(coming, plan.rows[step])]
+    _, first = np.unique(found, return_index=True)
+    spares: Rows = found[np.sort(first)]
+    return spares
+
+
+def kind_of(query: Modality, target: Modality) -> int:
+    """A pair of modalities as one number below 64."""
+    return int(query) * _QUERY + int(target)
+
+
+def kind_label(kind: int) -> str:
+    """Its name: `text→image`."""
+    return f"{Modality(kind // _QUERY).label}→{Modality(kind % _QUERY).label}"
+
+
+def parse_kind(label: str) -> int:
+    """Read `text→image` or `text->image`.
+
+    Raises:
+        DataError: It names no pair of modalities.
+    """
+    query, arrow, target = label.replace("->", "→").partition("→")
+    if not arrow:
+        raise DataError(f"{label!r} is no pair of modalities.", "Write it as text→image.")
+    return kind_of(Modality.parse(query), Modality.parse(target))
+
+
+def _leaves(
+    sizes: Mapping[str, int],
+    kind_N: Kinds,
+    weights: Mapping[str, float] | None,
+    modality_weights: Mapping[str, float] | None,
+) -> list[Leaf]:
+    shares = dict(sizes) if weights is None else {name: weights.get(name, 1.0) for name in sizes}
+    empty = [name for name, size in sizes.items() if not size and shares[name] > 0]
+    if empty or sum(shares.values()) <= 0 or min(shares.values()) < 0:
         raise DataError(
-            f"The sources cannot be mixed: empty {empty}, weights {dict(weights)}.",
+            f"The sources cannot be mixed: empty {empty}, weights {shares}.",
             "Give every source rows and a weight that is not negative.",
         )
-    offsets = dict(zip(sizes, np.cumsum([0, *sizes.values()][:-1]).tolist(), strict=True))
-    streams = {
-        name: _rounds(offsets[name], size, np.random.default_rng((seed, number)))
-        for number, (name, size) in enumerate(sizes.items())
-    }
-    names = list(sizes)
-    turns = _turns([weights[name] / total for name in names], steps * batch_size)
-    rows = np.array([next(streams[names[turn]]) for turn in turns], dtype=np.int64)
-    # A process gets a run of neighbours of each batch. Dealing out the sources in turn gives all
-    # processes equal work; the loss does not see the order.
-    batches = np.sort(rows.reshape(steps, batch_size), axis=1)
-    rows = np.concatenate([batches[:, rank::processes] for rank in range(processes)], axis=1)
-    counts = {name: turns.count(number) for number, name in enumerate(names)}
-    return Plan(rows.reshape(-1), counts)
+    factors = {parse_kind(label): by for label, by in (modality_weights or {}).items()}
+    absent = sorted(set(factors) - set(np.unique(kind_N).tolist()))
+    if absent or min(factors.values(), default=0) < 0:
+        raise DataError(
+            f"The modality weights cannot hold: {dict(modality_weights or {})}.",
+            f"None is negative, and there are rows of each; "
+            f"found: {', '.join(kind_label(kind) for kind in np.unique(kind_N).tolist())}.",
+        )
+    leaves, start = [], 0
+    for number, (name, size) in enumerate(sizes.items()):
+        kinds = kind_N[start : start + size]
+        for kind in np.unique(kinds).tolist():
+            rows = start + np.flatnonzero(kinds == kind)
+            weight = shares[name] * len(rows) / size * factors.get(kind, 1.0)
+            if weight > 0:
+                leaves.append(Leaf(kind % _QUERY, number, kind, weight, rows))
+        start += size
+    return leaves
 
 
-def _turns(shares: Sequence[float], count: int) -> list[int]:
-    """Which source each example comes from, so that no count is ever a whole example off.
+Draw = Callable[[int], Rows]
+"""Gives so many rows, the next ones each time."""
 
-    The next example is taken from the source whose next one is due first, among those that
-    have not yet had their share (the quota method of Balinski and Young).
+
+def _top(
+    leaves: Sequence[Leaf],
+    batches: Batches,
+    g_min: int,
+    *,
+    by_kind: bool,
+    rng: np.random.Generator,
+) -> Draw:
+    """How a whole batch is drawn."""
+    levels: list[Callable[[Leaf], int]] = [lambda leaf: leaf.source]
+    if by_kind:
+        levels.append(lambda leaf: leaf.kind)
+    if batches == "single-modality" or (batches == "mixed" and g_min > 1):
+        levels.insert(0, lambda leaf: leaf.target)
+    if batches == "mixed" and g_min <= 1:
+        return _mixed(leaves, levels, rng)
+    first, *deeper = levels
+    parts = _parts(leaves, first)
+    branches = [_mixed(part, deeper, rng) for part in parts]
+    if batches == "mixed":
+        quotas = _Quotas(_shares(parts), g_min)
+        return lambda count: _join(branches, quotas.take(count))
+    turns = Turns(_shares(parts))
+    return lambda count: _join(branches, turns.take(1) * count)
+
+
+def _mixed(
+    leaves: Sequence[Leaf], levels: Sequence[Callable[[Leaf], int]], rng: np.random.Generator
+) -> Draw:
+    if not levels:
+        return _rounds(np.concatenate([leaf.rows for leaf in leaves]), rng)
+    parts = _parts(leaves, levels[0])
+    branches = [_mixed(part, levels[1:], rng) for part in parts]
+    turns = Turns(_shares(parts))
+    return lambda count: _join(branches, turns.take(count))
+
+
+def _parts(leaves: Sequence[Leaf], key: Callable[[Leaf], int]) -> list[list[Leaf]]:
+    return [list(part) for _, part in groupby(sorted(leaves, key=key), key)]
+
+
+def _shares(parts: Sequence[Sequence[Leaf]]) -> list[float]:
+    return [sum(leaf.weight for leaf in part) for part in parts]
+
+
+def _join(branches: Sequence[Draw], counts: Rows) -> Rows:
+    drawn = [draw(int(count)) for draw, count in zip(branches, counts, strict=True) if count]
+    return np.concatenate(drawn) if drawn else np.empty(0, dtype=np.int64)
+
+
+def _rounds(rows: Rows, rng: np.random.Generator) -> Draw:
+    """Rows reshuffled for every round, by a generator of their own."""
+    rng = rng.spawn(1)[0]
+    left = np.empty(0, dtype=np.int64)
+
+    def draw(count: int) -> Rows:
+        nonlocal left
+        while len(left) < count:
+            left = np.concatenate([left, rng.permutation(rows)])
+        drawn, left = left[:count], left[count:]
+        return drawn
+
+    return draw
+
+
+class Turns:
+    """Deals turns out by shares, so that no count is ever a whole turn off.
+
+    Of those that may have one more (their count is below their ideal one), the next is taken whose
+    next turn is due first: earliest deadline first, as in the quota method of Balinski and Young.
     """
-    drawn = [0] * len(shares)
-    turns = []
-    for slot in range(1, count + 1):
-        due = [
-            ((drawn[number] + 1) / share, number)
-            for number, share in enumerate(shares)
-            if share > 0 and drawn[number] < share * slot
-        ]
-        turn = min(due)[1]
-        drawn[turn] += 1
-        turns.append(turn)
-    return turns
+
+    def __init__(self, shares: Sequence[float]) -> None:
+        self._share = np.array(shares, dtype=np.float64) / sum(shares)
+        self._given = np.zeros(len(shares), dtype=np.int64)
+
+    def take(self, count: int) -> Rows:
+        """How many of the next turns each gets."""
+        total = int(self._given.sum()) + count
+        ideal = self._share * total
+        counts = np.maximum(self._given, np.floor(ideal + 1e-9).astype(np.int64))
+        may = np.flatnonzero(counts < ideal - 1e-9)
+        due = (counts[may] + 1) / self._share[may]
+        more = total - int(counts.sum())
+        counts[may[np.argsort(due, kind="stable")[:more]]] += 1
+        taken = counts - self._given
+        self._given = counts
+        return taken
 
 
-def _rounds(offset: int, size: int, rng: np.random.Generator) -> Iterator[int]:
-    """Row numbers of one source, reshuffled for every round."""
-    while True:
-        yield from (offset + rng.permutation(size)).tolist()
+class _Quotas:
+    """Deals out by shares, but none gets fewer than a least number at a time: it waits instead."""
+
+    def __init__(self, shares: Sequence[float], least: int) -> None:
+        self._share = np.array(shares, dtype=np.float64) / sum(shares)
+        self._given = np.zeros(len(shares), dtype=np.int64)
+        self._least = least
+
+    def take(self, count: int) -> Rows:
+        due = self._share * (self._given.sum() + count) - self._given
+        admitted = due >= self._least
+        if not admitted.any():
+            admitted[np.argmax(due)] = True
+        while True:
+            wanted = np.where(admitted, due, 0.0)
+            wanted *= count / wanted.sum()
+            few = admitted & (wanted < self._least)
+            if not few.any() or admitted.sum() == 1:
+                break
+            admitted[np.flatnonzero(few)[np.argmin(wanted[few])]] = False
+        counts = np.floor(wanted + 1e-9).astype(np.int64)
+        order = np.argsort(counts - wanted, kind="stable")
+        counts[order[: count - int(counts.sum())]] += 1
+        self._given += counts
+        return counts

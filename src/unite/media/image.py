@@ -62,9 +62,26 @@ def open_image(reference: str | Image.Image, limits: Limits | None = None) -> Pi
     limits = limits or Limits()
     if isinstance(reference, Image.Image):
         return _decode("The picture", reference, limits)
+    name, image = _opened(reference, limits)
+    with image:
+        return _decode(name, image, limits)
+
+
+def picture_size(reference: str, limits: Limits | None = None) -> tuple[int, int]:
+    """Rows and columns of a picture by its first bytes, as it lies in the file.
+
+    Raises:
+        MediaError: It cannot be opened.
+    """
+    _, image = _opened(reference, limits or Limits())
+    with image:
+        return image.height, image.width
+
+
+def _opened(reference: str, limits: Limits) -> tuple[str, Image.Image]:
     name, source = open_source(reference, limits)
     try:
-        image = Image.open(source)
+        return name, Image.open(source)
     except _BOMB as error:
         raise MediaError(
             f"{name} is too large: {error}",
@@ -77,8 +94,6 @@ def open_image(reference: str | Image.Image, limits: Limits | None = None) -> Pi
         ) from error
     except _DECODE_ERRORS as error:
         raise _damaged(name, error) from error
-    with image:
-        return _decode(name, image, limits)
 
 
 def _damaged(name: str, error: BaseException) -> MediaError:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel
 
 from unite.model.config import LaterConfig
-from unite.model.vision import Grid, in_order, visual_tokens
+from unite.model.vision import Grid, in_order, is_trained, visual_tokens
 
 
 class LaterQwenEncoder(nn.Module):
@@ -48,6 +48,7 @@ class LaterQwenEncoder(nn.Module):
         patches_PK: Tensor | None = None,
         grids: Sequence[Grid] = (),
         media: Sequence[int] | None = None,
+        seen: Sequence[Tensor] | None = None,
     ) -> Tensor:
         """Embed right-padded rows; arguments and result as `Qwen2VLEncoder`'s.
 
@@ -59,23 +60,15 @@ class LaterQwenEncoder(nn.Module):
         pads = self.config.image_token_id, self.config.video_token_id
         visual_BL, sizes = visual_tokens(input_ids_BL, pads, grids, media, self.config.merge_size)
         extra: dict[str, Any] = {}
-        if patches_PK is not None and len(grids):
-            seen = self.visual(
-                patches_PK.to(embeds_BLD.dtype),
-                grid_thw=torch.tensor(grids, device=embeds_BLD.device),
+        if len(grids) and (seen is not None or patches_PK is not None):
+            tokens = self.see(patches_PK, grids) if seen is None else seen  # type: ignore[arg-type]
+            first_VD, *deep = in_order(torch.cat(list(tokens)), sizes, media).split(
+                self.config.width, dim=-1
             )
-            embeds_BLD = embeds_BLD.masked_scatter(
-                visual_BL[..., None], in_order(seen.pooler_output, sizes, media)
-            )
-            layers = getattr(seen, "deepstack_features", None)
-            if layers:
-                extra = {
-                    "visual_pos_masks": visual_BL,
-                    "deepstack_visual_embeds": [
-                        in_order(layer_VD, sizes, media) for layer_VD in layers
-                    ],
-                }
-        elif self.training and torch.is_grad_enabled():
+            embeds_BLD = embeds_BLD.masked_scatter(visual_BL[..., None], first_VD)
+            if deep:
+                extra = {"visual_pos_masks": visual_BL, "deepstack_visual_embeds": deep}
+        elif self.training and torch.is_grad_enabled() and is_trained(self.visual):
             embeds_BLD = embeds_BLD + self._untouched()
         places_L = torch.arange(input_ids_BL.shape[1], device=input_ids_BL.device)
         positions = places_L.expand(len(input_ids_BL), -1)
@@ -93,16 +86,26 @@ class LaterQwenEncoder(nn.Module):
         pooled_BD: Tensor = out.last_hidden_state[rows, length_B - 1]
         return pooled_BD
 
+    def see(self, patches_PK: Tensor, grids: Sequence[Grid]) -> list[Tensor]:
+        """The visual tokens of each medium (V, D), side by side with those for deeper layers."""
+        kind = self.model.embed_tokens.weight.dtype
+        grid_thw = torch.tensor(grids, device=patches_PK.device)
+        found = self.visual(patches_PK.to(kind), grid_thw=grid_thw)
+        deep = getattr(found, "deepstack_features", None) or ()
+        tokens_VD = torch.cat((found.pooler_output, *deep), dim=-1)
+        merged = self.config.merge_size**2
+        return list(tokens_VD.split([t * h * w // merged for t, h, w in grids]))
+
+    def save_memory(self) -> None:
+        """Compute each layer of the language model again in the backward pass."""
+        self.model.gradient_checkpointing_enable({"use_reentrant": False})
+
     def _untouched(self) -> Tensor:
         """A zero that depends on the vision tower: see `Qwen2VLEncoder`."""
         side = self.config.merge_size
         values = 3 * self.config.temporal_patch_size * self.config.patch_size**2
         patches_PK = next(self.visual.parameters()).new_zeros(side**2, values)
-        seen = self.visual(
-            patches_PK, grid_thw=torch.tensor([[1, side, side]]).to(patches_PK.device)
-        )
-        parts = [seen.pooler_output, *(getattr(seen, "deepstack_features", None) or ())]
-        return 0.0 * torch.stack([part.sum() for part in parts]).sum()
+        return 0.0 * self.see(patches_PK, [(1, side, side)])[0].sum()
 
 
 def mrope_positions(visual_BL: Tensor, grids: Sequence[Grid], merge: int) -> Tensor:

@@ -46,6 +46,15 @@ class Pixels:
 
 
 @dataclass(frozen=True, slots=True)
+class Seen:
+    """What a frozen vision tower made of one medium before: tokens (V, D) in bf16 or fp32."""
+
+    tokens_VD: torch.Tensor
+    grid: Grid
+    note: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Features:
     """One item as the model takes it.
 
@@ -55,7 +64,7 @@ class Features:
     """
 
     input_ids_L: npt.NDArray[np.int64]
-    pixels: tuple[Pixels, ...]
+    pixels: tuple[Pixels | Seen, ...]
 
     @property
     def note(self) -> str | None:
@@ -92,7 +101,7 @@ class Preprocessor:
         self._end = token_id(tokenizer, END)
 
     def __call__(
-        self, item: Item, see: Callable[[str | Image | Clip], Pixels] | None = None
+        self, item: Item, see: Callable[[str | Image | Clip], Pixels | Seen] | None = None
     ) -> Features:
         """Read, resize and cut the item's media and write its tokens.
 
@@ -122,8 +131,8 @@ class Preprocessor:
         item: Item,
         slots: Sequence[Modality],
         ids_L: npt.NDArray[np.int64],
-        pixels: tuple[Pixels, ...],
-    ) -> tuple[Pixels, ...]:
+        pixels: tuple[Pixels | Seen, ...],
+    ) -> tuple[Pixels | Seen, ...]:
         """The same media, all clips with as many frames as the length limit leaves them."""
         policy = self.policy
         clips = iter(item.videos)
@@ -158,7 +167,7 @@ class Preprocessor:
         return see(reference, self.policy, self.limits)
 
     def _expand(
-        self, ids_L: npt.NDArray[np.int64], pixels: Sequence[Pixels]
+        self, ids_L: npt.NDArray[np.int64], pixels: Sequence[Pixels | Seen]
     ) -> npt.NDArray[np.int64]:
         """Repeat each pad token for every visual token of its medium; check the length."""
         merged = self.policy.pixels.merge_size**2
@@ -177,9 +186,10 @@ class Preprocessor:
         """Stack items into the encoder's arguments, padded on the right.
 
         Returns:
-            `input_ids_BL`, `length_B`, `patches_PK` (normalised float32, or None), `grids`, and
-            `media`: for each medium in order of appearance, its number among the patches. One
-            that occurs several times (the same `Pixels` object) is there once.
+            `input_ids_BL`, `length_B`, `patches_PK` (normalised float32, or None), `grids`,
+            `media`: for each medium in order of appearance, its number among the grids, and
+            `seen`: the tokens of those that need no patches, None for the others. A medium that
+            occurs several times (the same object) is there once.
         """
         import torch
 
@@ -188,14 +198,16 @@ class Preprocessor:
         for row, item in zip(input_ids_BL, features, strict=True):
             row[: len(item.input_ids_L)] = item.input_ids_L
         shown = [medium for item in features for medium in item.pixels]
-        pixels = list({id(medium): medium for medium in shown}.values())
-        number = {id(medium): place for place, medium in enumerate(pixels)}
+        media = list({id(medium): medium for medium in shown}.values())
+        number = {id(medium): place for place, medium in enumerate(media)}
+        pixels = [medium for medium in media if isinstance(medium, Pixels)]
         return {
             "input_ids_BL": torch.from_numpy(input_ids_BL),
             "length_B": torch.tensor(lengths),
             "patches_PK": self._normalised(pixels) if pixels else None,
-            "grids": [medium.grid for medium in pixels],
+            "grids": [medium.grid for medium in media],
             "media": [number[id(medium)] for medium in shown],
+            "seen": [medium.tokens_VD if isinstance(medium, Seen) else None for medium in media],
         }
 
     def _normalised(self, pixels: Sequence[Pixels]) -> torch.Tensor:

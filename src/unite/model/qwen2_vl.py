@@ -20,9 +20,10 @@ from functools import lru_cache
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from unite.model.config import BackboneConfig
-from unite.model.vision import Grid, VisionTower, in_order, rotate, visual_tokens
+from unite.model.vision import Grid, VisionTower, in_order, is_trained, rotate, visual_tokens
 
 
 class Qwen2VLEncoder(nn.Module):
@@ -38,6 +39,10 @@ class Qwen2VLEncoder(nn.Module):
         self.visual = VisionTower(config.vision)
         self.model = LanguageModel(config)
 
+    def save_memory(self) -> None:
+        """Compute each layer of the language model again in the backward pass."""
+        self.model.checkpointing = True
+
     def forward(
         self,
         input_ids_BL: Tensor,
@@ -45,6 +50,7 @@ class Qwen2VLEncoder(nn.Module):
         patches_PK: Tensor | None = None,
         grids: Sequence[Grid] = (),
         media: Sequence[int] | None = None,
+        seen: Sequence[Tensor] | None = None,
     ) -> Tensor:
         """Embed right-padded rows.
 
@@ -55,6 +61,7 @@ class Qwen2VLEncoder(nn.Module):
             grids: The grid of each medium.
             media: The number of the medium at each place where one appears, rows in order; by
                 default each medium appears once, in its order.
+            seen: What `see` gave for the media, in place of their patches.
 
         Returns:
             Hidden state of each row's last token after the final norm, (B, D), not normalised.
@@ -68,12 +75,16 @@ class Qwen2VLEncoder(nn.Module):
         visual_BL, sizes = visual_tokens(
             input_ids_BL, pads, grids, media, self.config.vision.merge_size
         )
-        if patches_PK is not None and len(grids):
-            vision_VD = in_order(self.visual(patches_PK, grids), sizes, media)
+        if len(grids) and (seen is not None or patches_PK is not None):
+            vision_VD = in_order(
+                torch.cat(list(seen)) if seen is not None else self.visual(patches_PK, grids),
+                sizes,
+                media,
+            )
             embeds_BLD = embeds_BLD.masked_scatter(
                 visual_BL[..., None], vision_VD.to(embeds_BLD.dtype)
             )
-        elif self.training and torch.is_grad_enabled():
+        elif self.training and torch.is_grad_enabled() and is_trained(self.visual):
             embeds_BLD = embeds_BLD + self._untouched()
         shared = shared_prefix(input_ids_BL, length_B, visual_BL)
         order, vectors = [], []
@@ -84,6 +95,12 @@ class Qwen2VLEncoder(nn.Module):
         place_B = torch.empty(len(order), dtype=torch.long, device=embeds_BLD.device)
         place_B[torch.tensor(order)] = torch.arange(len(order), device=place_B.device)
         return torch.cat(vectors)[place_B]
+
+    def see(self, patches_PK: Tensor, grids: Sequence[Grid]) -> list[Tensor]:
+        """The visual tokens (V, D) of each medium."""
+        tokens_VD = self.visual(patches_PK, grids)
+        merged = self.config.vision.merge_size**2
+        return list(tokens_VD.split([t * h * w // merged for t, h, w in grids]))
 
     def _untouched(self) -> Tensor:
         """A zero that depends on the vision tower.
@@ -143,6 +160,7 @@ class LanguageModel(nn.Module):
         self.embed_tokens = nn.Embedding.from_pretrained(zeros, freeze=False)
         self.layers = nn.ModuleList(DecoderLayer(config) for _ in range(config.depth))
         self.norm = nn.RMSNorm(config.width, eps=config.norm_eps)
+        self.checkpointing = False
 
     def forward(self, embeds_BLD: Tensor, length_B: Tensor, shared: int = 0) -> Tensor:
         """Run rows that begin alike.
@@ -163,7 +181,11 @@ class LanguageModel(nn.Module):
             shared = 0
         prefix_1SD, rest_BRD = embeds_BLD[:1, :shared], embeds_BLD[:, shared:]
         for layer in self.layers[:-1]:
-            prefix_1SD, rest_BRD = layer(prefix_1SD, rest_BRD, rotation)
+            if self.checkpointing and self.training:
+                state = checkpoint(layer, prefix_1SD, rest_BRD, rotation, use_reentrant=False)
+                prefix_1SD, rest_BRD = state
+            else:
+                prefix_1SD, rest_BRD = layer(prefix_1SD, rest_BRD, rotation)
         last: DecoderLayer = self.layers[-1]  # type: ignore[assignment]
         return self.norm(last.pooled(prefix_1SD, rest_BRD, rotation, length_B))
 

@@ -73,17 +73,28 @@ class UniteTransformer(InputModule):  # type: ignore[misc]
         return self.preprocessor.collate([self.preprocessor(item) for item in items])
 
     def forward(self, features: dict[str, Any], **_: Any) -> dict[str, Any]:
-        """Add `token_embeddings` (B, 1, D) and their mask to the features."""
+        """Add `token_embeddings` (B, 1, D) and their mask to the features.
+
+        The visual tokens of media that `seen` lacks are computed here and put there.
+        """
+        features["seen"] = seen = self._see_all(features)
         hidden_BD: Tensor = self.encoder(
             features["input_ids_BL"],
             features["length_B"],
-            features["patches_PK"],
+            None,
             features["grids"],
             features["media"],
+            seen or None,
         )
         features["token_embeddings"] = hidden_BD[:, None].float()
         features["attention_mask"] = torch.ones(len(hidden_BD), 1, device=hidden_BD.device)
         return features
+
+    def _see_all(self, features: Mapping[str, Any]) -> list[Tensor]:
+        seen, grids = features["seen"], features["grids"]
+        unseen = [grid for grid, tokens_VD in zip(grids, seen, strict=True) if tokens_VD is None]
+        fresh = iter(self.encoder.see(features["patches_PK"], unseen) if unseen else ())
+        return [next(fresh) if tokens_VD is None else tokens_VD for tokens_VD in seen]
 
     def save(self, output_path: str, *_: Any, **__: Any) -> None:
         """Write the model's own files into a directory that sentence-transformers fills."""

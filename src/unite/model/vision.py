@@ -166,6 +166,11 @@ def visual_tokens(
     return visual_BL, sizes
 
 
+def is_trained(network: nn.Module) -> bool:
+    """Whether any of its parameters takes a gradient."""
+    return any(part.requires_grad for part in network.parameters())
+
+
 def in_order(tokens_VD: Tensor, sizes: Sequence[int], media: Sequence[int]) -> Tensor:
     """The tokens of each medium where it appears; one that appears twice comes twice."""
     if list(media) == list(range(len(sizes))):
