@@ -184,7 +184,8 @@ def _write(out: Path, rows: Sequence[PairRow], mined: Sequence[Mined]) -> None:
     """Write every row: the pairs with what was found, the others as they were."""
     import json
 
-    from unite.data.rewrite import moved, pair_row, write_lines
+    from unite.data.records import pair_row
+    from unite.data.rewrite import moved, write_lines
 
     folder = out.parent.resolve()  # the file replaces a link that has its name
     parts = iter(mined)

@@ -12,11 +12,10 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
-from unite.data.records import item_row, parse_pair, read_rows
+from unite.data.records import parse_pair, read_rows
 from unite.errors import DataError, ItemError
-from unite.types import Item, Modality, Pair
+from unite.types import Item, Pair
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,26 +76,6 @@ def moved(pair: Pair, folder: Path) -> Pair:
     return _each(pair, lambda item: _replaced(item, lambda path: _from(path, folder)))
 
 
-def pair_row(pair: Pair) -> dict[str, Any]:
-    """Write a pair as JSON; `parse_pair` of it gives the pair again.
-
-    Content ids are written out: a hash of a side would be another from another folder.
-    """
-    row: dict[str, Any] = {
-        "query": item_row(pair.query),
-        "candidate": item_row(pair.candidate),
-        "negative": [item_row(item) for item in pair.negatives],
-        "target_modal": _released(pair.target_modality),
-        "source": pair.source,
-        "query_id": pair.query_id,
-        "candidate_id": pair.candidate_id,
-        "candidate_also_id": pair.candidate_also_id,
-        "negative_id": list(pair.negative_ids),
-        "negative_also_id": list(pair.negative_also_ids),
-    }
-    return {key: value for key, value in row.items() if value not in (None, [], "")}
-
-
 def write_lines(path: Path, lines: Iterable[str]) -> None:
     """Write a text file atomically, a line each."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -112,10 +91,6 @@ def _lines(path: Path, numbers: set[int]) -> dict[int, str]:
         return {}
     with path.open(encoding="utf-8-sig") as file:
         return {n: line.rstrip("\n") for n, line in enumerate(file, 1) if n in numbers}
-
-
-def _released(modality: Modality) -> str:
-    return modality.label.replace("+", ",")
 
 
 def _each(pair: Pair, change: Callable[[Item], Item]) -> Pair:
