@@ -45,10 +45,14 @@ def test_a_run_leaves_all_that_explains_it(unbroken: Path) -> None:
     assert sum(run["data"]["sources"].values()) == 6 * 16
     assert sum(run["data"]["modality_pairs"].values()) == 6 * 16
     assert set(run["data"]["modality_pairs"]) == {"text→text", "text→image", "text→video"}
+    assert run["data"]["rows_left_out"] == 0
+    card = (unbroken / "model" / "README.md").read_text()
+    for part in ("| ti_fine |", "| text→video |", "Seed 0", f"torch {torch.__version__}", "steps"):
+        assert part in card, part
     assert run["versions"]["torch"] == torch.__version__
     lines = [json.loads(line) for line in (unbroken / "metrics.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == [2, 4, 6, 6]
-    assert set(lines[0]["targets"]) == {"text", "image", "video"}
+    assert set(lines[0]["pairs"]) == {"all", "text→text", "text→image", "text→video"}
     assert list((unbroken / "runs").rglob("events.out.tfevents*"))
 
 
@@ -129,9 +133,11 @@ def test_stage_two_goes_on_from_stage_one_with_the_mask(
     targets = {
         name
         for line in (tmp_path / "stage2" / "metrics.jsonl").read_text().splitlines()
-        for name in json.loads(line)["targets"]
+        for name in json.loads(line)["pairs"]
     }
-    assert targets == {"text", "image", "video", "text+image"}
+    assert {name.partition("→")[2] for name in targets - {"all"}} == {
+        "text", "image", "video", "text+image",
+    }  # fmt: skip
 
 
 def test_adapters_touch_the_language_model_alone_and_are_merged(

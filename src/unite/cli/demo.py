@@ -96,7 +96,7 @@ def _changes(recipe: str, world: Path, scale: float, model: Path | None) -> list
     if model is not None:
         changes.append(f"model.start={model.resolve()}")
     if scale != 1.0:
-        steps = load_recipe(recipe, changes).optimiser.steps
+        steps = load_recipe(recipe, changes).optimiser.steps or 0
         changes.append(f"optimiser.steps={max(2, round(steps * scale))}")
     return changes
 

@@ -22,11 +22,11 @@ def train(
 ) -> None:
     """Train one stage; the finished model is OUT/model."""
     from unite.training.launch import end_with_launcher, launch
-    from unite.training.recipe import load_recipe, source_files
+    from unite.training.recipe import load_recipe, sources_of
 
     end_with_launcher()
     loaded = load_recipe(recipe, change or ())
-    source_files(loaded)
+    sources_of(loaded)
     if "RANK" in os.environ or loaded.run.processes == 1:
         finished = run_stage(loaded, out, resume=resume)
         if os.environ.get("RANK", "0") == "0":

@@ -24,6 +24,11 @@ def world_size() -> int:
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
+def rank() -> int:
+    """The number of this process among them."""
+    return dist.get_rank() if world_size() > 1 else 0
+
+
 def gather_rows(local_A: Tensor) -> tuple[Tensor, slice]:
     """Join the rows of all processes, in order of rank.
 
@@ -36,7 +41,7 @@ def gather_rows(local_A: Tensor) -> tuple[Tensor, slice]:
     if world_size() == 1:
         return local_A, slice(0, len(local_A))
     counts = _counts(local_A)
-    start = sum(counts[: dist.get_rank()])
+    start = sum(counts[: rank()])
     place = slice(start, start + len(local_A))
     if not local_A.is_floating_point():
         return _gather(local_A, counts), place
@@ -134,11 +139,11 @@ class _GatherRows(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
         longest = max(ctx.counts)
         owed_WLD = grads[0].new_zeros(len(ctx.counts), longest, *grads[0].shape[1:])
-        for rank, part in enumerate(grads[0].split(ctx.counts)):
-            owed_WLD[rank, : len(part)] = part
+        for place, part in enumerate(grads[0].split(ctx.counts)):
+            owed_WLD[place, : len(part)] = part
         own_LD = torch.empty_like(owed_WLD[0])
         dist.reduce_scatter_tensor(own_LD, owed_WLD.flatten(0, 1), op=dist.ReduceOp.SUM)
-        return own_LD[: ctx.counts[dist.get_rank()]], None
+        return own_LD[: ctx.counts[rank()]], None
 
 
 def _counts(local_A: Tensor) -> list[int]:

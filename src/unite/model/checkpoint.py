@@ -75,7 +75,7 @@ class Model:
         digest = hashlib.sha256()
         for name, tensor in sorted(self.encoder.state_dict().items()):
             digest.update(name.encode())
-            digest.update(_tensor_bytes(tensor))
+            digest.update(tensor_bytes(tensor))
         digest.update(self.tokenizer.to_str().encode())
         for part in (self.encoder.config.to_json(), self.policy.to_json()):
             digest.update(json.dumps(part, sort_keys=True).encode())
@@ -179,19 +179,24 @@ def build_encoder(
         return LaterQwenEncoder(later, positions)
 
 
-def save_model(model: Model, directory: Path, *, dtype: str = "float32") -> None:
+def save_model(
+    model: Model, directory: Path, *, dtype: str = "float32", card: str | None = None
+) -> None:
     """Write a model directory; a reader sees it whole or not at all.
 
     Args:
         model: What to save.
         directory: Its place; an older one there is replaced.
         dtype: How weights are stored.
+        card: The text of its README.
     """
     temporary = directory.with_name(f".{directory.name}.partial")
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
     write_model_files(model, temporary, dtype=dtype)
     write_sentence_transformers(temporary, model.dim)
+    if card is not None:
+        (temporary / "README.md").write_text(card, encoding="utf-8")
     replace_directory(temporary, directory)
 
 
@@ -287,7 +292,8 @@ def _dtype(name: str | None, width: int) -> Any:
     return torch.bfloat16 if wide and has_bf16 else torch.float32
 
 
-def _tensor_bytes(tensor: Tensor) -> bytes:
+def tensor_bytes(tensor: Tensor) -> bytes:
+    """What counts of a tensor in a hash: its values in bf16."""
     import torch
 
     flat = tensor.detach().to("cpu", torch.bfloat16).contiguous().view(-1).view(torch.uint8)

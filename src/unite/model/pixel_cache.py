@@ -114,6 +114,11 @@ class PixelCache:
         patches_PK = self._patches_PK[row : row + slices * rows * columns]
         return Pixels(patches_PK, (slices, rows, columns))
 
+    def grid_of(self, reference: Reference) -> tuple[int, int, int] | None:
+        """The grid of a medium that is in the cache."""
+        place = self._places.get(_key(reference))
+        return None if place is None else (place[1], place[2], place[3])
+
     def _open(self) -> None:
         self._places = {
             key: tuple(place) for key, place in json.loads(self._index.read_text()).items()

@@ -38,11 +38,15 @@ FOREIGN = (
 
 @dataclass(frozen=True, slots=True)
 class Pixels:
-    """The patches of one medium, as 8-bit values, and what a reader should know of them."""
+    """The patches of one medium, as 8-bit values, and what a reader should know of them.
+
+    `key` is the medium's name in a cache of visual tokens, if there is one.
+    """
 
     patches_PK: npt.NDArray[np.uint8]
     grid: Grid
     note: str | None = None
+    key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,8 +192,9 @@ class Preprocessor:
         Returns:
             `input_ids_BL`, `length_B`, `patches_PK` (normalised float32, or None), `grids`,
             `media`: for each medium in order of appearance, its number among the grids, and
-            `seen`: the tokens of those that need no patches, None for the others. A medium that
-            occurs several times (the same object) is there once.
+            `seen`: the tokens of those that need no patches, None for the others; `keys`: where
+            a cache waits for them. A medium that occurs several times (the same object) is
+            there once.
         """
         import torch
 
@@ -207,6 +212,7 @@ class Preprocessor:
             "patches_PK": self._normalised(pixels) if pixels else None,
             "grids": [medium.grid for medium in media],
             "media": [number[id(medium)] for medium in shown],
+            "keys": [getattr(medium, "key", None) for medium in media],
             "seen": [medium.tokens_VD if isinstance(medium, Seen) else None for medium in media],
         }
 

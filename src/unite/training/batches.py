@@ -1,4 +1,4 @@
-"""Row numbers become the joint batch that the loss takes.
+"""Pairs become the joint batch that the loss takes.
 
 Shapes: R rows: queries, candidates and hard negatives together.
 """
@@ -6,61 +6,81 @@ Shapes: R rows: queries, candidates and hard negatives together.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cache
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from unite.loss.module import CANDIDATE, NEGATIVE, QUERY
-from unite.model.preprocess import Pixels, Preprocessor
+from unite.loss.module import CANDIDATE, LABELS, NEGATIVE, QUERY
+from unite.model.preprocess import Features, Pixels, Preprocessor, Seen
 from unite.types import Clip, Item, Pair
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+    See = Callable[[str | Image | Clip], Pixels | Seen]
 
-@dataclass
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """A prepared item and what the loss must know of it, in the order of `LABELS`."""
+
+    features: Features
+    labels: tuple[int, int, int, int]
+
+
+@dataclass(frozen=True, slots=True)
 class PairCollator:
-    """Reads the pairs of a batch and prepares all their sides as one column of features.
+    """Prepares all sides of some pairs as one column of features.
 
     Attributes:
-        pairs: All training pairs; a dataset row is a number into them.
         preprocessor: Turns items into tensors.
-        see: Gives the pixels of a medium, from a cache or the file.
         hard_negatives: Whether the pairs' hard negatives are used.
     """
 
-    pairs: Sequence[Pair]
     preprocessor: Preprocessor
-    see: Callable[[str | Image | Clip], Pixels]
     hard_negatives: bool = True
-    valid_label_columns: list[str] = field(default_factory=list)
 
-    def __call__(self, rows: Sequence[Mapping[str, int]]) -> dict[str, Any]:
+    def items(self, pair: Pair) -> list[Item]:
+        """The sides of a pair that are used."""
+        return [pair.query, pair.candidate, *(pair.negatives if self.hard_negatives else ())]
+
+    def sides(self, pair: Pair, see: See) -> list[Side]:
+        """Prepare a pair.
+
+        Args:
+            pair: What is prepared.
+            see: Gives the pixels of a medium. One that occurs twice in a batch is computed once
+                if the same object is given twice.
+
+        Raises:
+            ItemError: A side cannot be prepared.
+        """
+        return [
+            Side(self.preprocessor(item, see), labels)
+            for item, labels in zip(self.items(pair), self._labels(pair), strict=True)
+        ]
+
+    def __call__(self, pairs: Sequence[Sequence[Side]]) -> dict[str, Any]:
         """Return the encoder's inputs with `side`, `modality`, `content_id`, `also_id`."""
-        pairs = [self.pairs[row["row"]] for row in rows]
-        sides = [side for pair in pairs for side in self._sides(pair)]
-        read = cache(self.see)  # a medium that occurs twice is read once and computed once
-        features = [self.preprocessor(item, read) for item, *_ in sides]
-        batch = self.preprocessor.collate(features)
-        names = ("side", "modality", "content_id", "also_id")
-        for number, name in enumerate(names, 1):
-            batch[name] = torch.tensor([side[number] for side in sides])
+        sides = [side for pair in pairs for side in pair]
+        batch = self.preprocessor.collate([side.features for side in sides])
+        labels_4R = torch.tensor([side.labels for side in sides]).T
+        batch |= dict(zip(LABELS, labels_4R.contiguous(), strict=True))
         batch["has_negatives"] = self.hard_negatives
         return batch
 
-    def _sides(self, pair: Pair) -> Iterator[tuple[Item, int, int, int, int]]:
-        """Each item of a pair with its side, modality code, content id and other id."""
+    def _labels(self, pair: Pair) -> Iterator[tuple[int, int, int, int]]:
+        """Side, modality code, content id and other id of each item."""
         query, wanted = _code(pair.query_id), _code(pair.candidate_id)
         other = pair.candidate_also_id or pair.candidate_id
-        yield pair.query, QUERY, int(pair.query.modality), query, query
-        yield pair.candidate, CANDIDATE, int(pair.target_modality), wanted, _code(other)
+        yield QUERY, int(pair.query.modality), query, query
+        yield CANDIDATE, int(pair.target_modality), wanted, _code(other)
         if self.hard_negatives:
             also = pair.negative_also_ids or pair.negative_ids
             for item, name, other in zip(pair.negatives, pair.negative_ids, also, strict=True):
-                yield item, NEGATIVE, int(item.modality), _code(name), _code(other)
+                yield NEGATIVE, int(item.modality), _code(name), _code(other)
 
 
 def _code(content_id: str) -> int:

@@ -98,7 +98,7 @@ class Summary:
 
 @dataclass(frozen=True, slots=True)
 class Corpus:
-    """Items that are ranked, in the order of their modalities and content ids."""
+    """Items that are ranked, those of a modality next to each other."""
 
     items: Sequence[Item]
     ids: Sequence[str]
@@ -110,7 +110,7 @@ class Corpus:
         named = {content_id(item): replace(item, id=None) for item in items}
         vectors = {name: embeddings[name].vector for name in named}
         there = {name: vector for name, vector in vectors.items() if vector is not None}
-        ids = sorted(there, key=lambda name: (named[name].modality, name))
+        ids = sorted(there, key=lambda name: named[name].modality)
         matrix_ND = np.stack([there[name] for name in ids]) if ids else np.empty((0, 0), np.float32)
         return cls([named[name] for name in ids], ids, matrix_ND)
 

@@ -9,11 +9,16 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from unite.errors import RecipeError, did_you_mean
+from unite.data.mixture import parse_kind
+from unite.data.sources import Source
+from unite.errors import DataError, RecipeError, did_you_mean
+
+_INSTEAD = {"start": "scratch", "steps": "epochs", "epochs": "steps"}
+"""Keys that take the place of what a recipe had from the one it extends."""
 
 
 class _Part(BaseModel):
@@ -61,57 +66,162 @@ class ModelRecipe(_Part):
         return self
 
 
+class SourceRecipe(_Part):
+    """Where pairs come from: see `unite.data.sources.Source`. A plain path will do."""
+
+    path: Path
+    kind: str | None = None
+    subset: str | None = None
+    split: str | None = None
+    media: Path | None = None
+    instruction: str | None = None
+    query: str | None = None
+    candidate: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_path(cls, given: Any) -> Any:
+        return {"path": given} if isinstance(given, str | Path) else given
+
+
 class DataRecipe(_Part):
-    """The pair files and their shares.
+    """The sources and how batches are drawn from them.
 
     `root` is what the paths of `sources` are relative to; `weights` gives each source's
-    share of every batch. `keep_decoded` keeps all media decoded in one file.
+    share of every batch (none at all: by its size), `modality_weights` multiplies the shares of
+    pairs of modalities such as `text→image`. `batches` says what a global batch is made of; in a
+    mixed one a target modality has at least `g_min` rows or none. `keep_decoded` keeps all media
+    decoded in one file, `vision_cache` the visual tokens of a frozen vision tower in a folder. An
+    item longer than `max_tokens` is bad; more than `max_bad_share` of bad samples stop the run.
     """
 
     root: Path
-    sources: dict[str, Path]
-    weights: dict[str, float]
+    sources: dict[str, SourceRecipe]
+    weights: dict[str, Annotated[float, Field(ge=0)]] = {}
+    modality_weights: dict[str, Annotated[float, Field(ge=0)]] = {}
+    batches: Literal["mixed", "single-modality", "single-source"] = "mixed"
+    g_min: int = Field(0, ge=0)
+    frames: int | None = Field(None, gt=0, description="a fixed number of frames a clip")
+    max_tokens: int | None = Field(None, gt=0)
+    max_bad_share: float = Field(0.01, ge=0, le=1)
     keep_decoded: bool = False
+    vision_cache: Path | None = None
 
     @model_validator(mode="after")
     def _weights_match(self) -> Self:
         for name in self.weights:
             if name not in self.sources:
                 raise ValueError(f"weight of unknown source. {did_you_mean(name, self.sources)}")
+        for label in self.modality_weights:
+            try:
+                parse_kind(label)
+            except DataError as error:
+                raise ValueError(str(error)) from error
+        if self.g_min and self.batches != "mixed":
+            raise ValueError("g_min is for mixed batches; the others hold one modality or source")
         return self
 
 
 class LossRecipe(_Part):
-    """The objective: the mask of MAMCL or not, one direction or both, the temperature."""
+    """The objective: the mask of MAMCL or not, one direction or both, the temperature.
+
+    With `temperature_bounds` the temperature is learned. `mask_by_query` is the other reading of
+    the mask in the symmetric form.
+    """
 
     temperature: float = Field(0.03, gt=0)
+    temperature_bounds: tuple[float, float] | None = None
     masked: bool = True
     symmetric: bool = False
+    mask_by_query: bool = False
     blend: float = Field(0.0, ge=0, le=1)
     hard_negatives: bool = True
 
+    @model_validator(mode="after")
+    def _holds(self) -> Self:
+        bounds = self.temperature_bounds
+        if bounds and not 0 < bounds[0] <= self.temperature <= bounds[1]:
+            raise ValueError(f"temperature {self.temperature} is not within {bounds}")
+        if self.mask_by_query and not (self.masked and self.symmetric):
+            raise ValueError("mask_by_query is a reading of the masked symmetric loss")
+        return self
+
 
 class OptimiserRecipe(_Part):
-    """AdamW, or Muon for matrices and AdamW for the rest; cosine decay; batch size and steps."""
+    """AdamW, or Muon for matrices and AdamW for the rest; cosine decay; batch size and length.
+
+    A run is `steps` long or, without them, `epochs` over all rows. `accumulation` global batches
+    make one step, each with its own negatives. `released_processes` gives the update of the
+    released code on so many processes, whose gradient was divided by their number: clipping and
+    epsilon are scaled with it.
+    """
 
     learning_rate: float = Field(1e-4, gt=0)
     muon_learning_rate: float | None = Field(None, gt=0, description="of matrices; None: no Muon")
     batch_size: int = Field(128, gt=0, description="pairs of a global batch")
-    steps: int = Field(gt=0)
+    steps: int | None = Field(None, gt=0)
+    epochs: float | None = Field(None, gt=0)
+    accumulation: int = Field(1, gt=0)
     warmup: float = Field(0.03, ge=0, lt=1)
     weight_decay: float = 0.0
     max_grad_norm: float = 1.0
+    epsilon: float = 1e-8
+    released_processes: int | None = Field(None, gt=0)
     seed: int = 0
+
+    @model_validator(mode="after")
+    def _holds(self) -> Self:
+        if (self.steps is None) == (self.epochs is None):
+            raise ValueError("give either steps or epochs")
+        if self.released_processes and self.muon_learning_rate:
+            raise ValueError("released_processes is about AdamW: leave muon_learning_rate out")
+        return self
+
+    def length(self, rows: int) -> int:
+        """Steps of a run over so many rows.
+
+        Raises:
+            RecipeError: An epoch is shorter than a step.
+        """
+        if self.steps is not None:
+            return self.steps
+        assert self.epochs is not None
+        steps = int(self.epochs * rows) // (self.batch_size * self.accumulation)
+        if not steps:
+            raise RecipeError(
+                f"{self.epochs:g} epochs over {rows} rows do not fill one step of "
+                f"{self.batch_size * self.accumulation}.",
+                "Lower optimiser.batch_size, or set optimiser.steps.",
+            )
+        return steps
 
 
 class RunRecipe(_Part):
-    """How the run is carried out; none of it changes what is learned."""
+    """How the run is carried out; none of it changes what is learned.
+
+    With `chunk_tokens` a process's part of a batch goes through the network in chunks of about so
+    many tokens, twice; `keep_bytes` of visual tokens or pixels are kept between. `workers` decode.
+    """
 
     processes: int = Field(1, gt=0)
     threads: int | None = None
-    workers: int = 0
-    log_every: int = 20
-    save_every: int = 200
+    workers: int = Field(0, ge=0)
+    decode_seconds: float = Field(120.0, gt=0)
+    chunk_tokens: int | None = Field(None, gt=0)
+    keep_bytes: int = Field(1 << 30, ge=0)
+    gradient_checkpointing: bool = False
+    trackers: tuple[str, ...] = ("tensorboard",)
+    log_every: int = Field(20, gt=0)
+    save_every: int = Field(200, gt=0)
+
+    @model_validator(mode="after")
+    def _one_saving(self) -> Self:
+        if self.chunk_tokens and self.gradient_checkpointing:
+            raise ValueError(
+                "chunk_tokens and gradient_checkpointing both compute everything twice; "
+                "together they would do so four times: choose one"
+            )
+        return self
 
 
 class Recipe(_Part):
@@ -125,9 +235,11 @@ class Recipe(_Part):
     run: RunRecipe = RunRecipe()
 
     @model_validator(mode="after")
-    def _batches_divide(self) -> Self:
-        if self.optimiser.batch_size % self.run.processes:
-            raise ValueError("optimiser.batch_size must be a multiple of run.processes")
+    def _holds(self) -> Self:
+        if self.optimiser.batch_size < self.run.processes:
+            raise ValueError("optimiser.batch_size must be at least run.processes")
+        if self.data.vision_cache and self.model.lora is None:
+            raise ValueError("data.vision_cache needs a frozen vision tower: set model.lora")
         return self
 
 
@@ -151,27 +263,37 @@ def load_recipe(name: str, changes: Iterable[str] = ()) -> Recipe:
         raise RecipeError(f"The recipe {name!r} does not hold: {_explain(error)}") from error
 
 
-def source_files(recipe: Recipe) -> dict[str, Path]:
-    """The pair files that a recipe takes anything from, by source.
+def sources_of(recipe: Recipe) -> dict[str, Source]:
+    """The sources that a recipe takes anything from, by name.
 
     Raises:
         RecipeError: One is missing; the nearest name beside it is suggested.
     """
     found = {}
-    for name, path in recipe.data.sources.items():
+    for name, given in recipe.data.sources.items():
         if not recipe.data.weights.get(name, 1.0):
             continue
-        whole = recipe.data.root / path
-        if not whole.exists():
-            there = [entry.name for entry in whole.parent.glob("*.json*")]
-            raise RecipeError(
-                f"The source {name!r} is not there: {whole}.",
-                did_you_mean(whole.name, there)
-                if there
-                else "Set data.root to the folder of the pair files: --set data.root=FOLDER.",
-            )
-        found[name] = whole
+        row = given.model_dump()
+        for key in ("path", "media"):
+            if row[key] is not None:
+                row[key] = recipe.data.root / row[key]
+        if given.kind == "hf" and not row["path"].exists():
+            row["path"] = given.path  # a name on the hub
+        elif given.kind != "webdataset":  # may be a pattern of shards
+            _must_exist(name, row["path"])
+        found[name] = Source(**row)
     return found
+
+
+def _must_exist(name: str, path: Path) -> None:
+    if not path.exists():
+        there = [entry.name for entry in path.parent.glob("*.json*")]
+        raise RecipeError(
+            f"The source {name!r} is not there: {path}.",
+            did_you_mean(path.name, there)
+            if there
+            else "Set data.root to the folder of the data: --set data.root=FOLDER.",
+        )
 
 
 def shipped() -> list[str]:
@@ -212,8 +334,8 @@ def _laid_over(base: dict[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:
             merged[key] = _laid_over(merged[key], value)
         else:
             merged[key] = value
-    if "start" in row:
-        merged.pop("scratch", None)
+    for key in row:
+        merged.pop(_INSTEAD.get(key, ""), None)
     return merged
 
 
@@ -231,8 +353,7 @@ def _set(row: dict[str, Any], change: str) -> None:
         table[last] = tomllib.loads(f"value = {value}")["value"]
     except tomllib.TOMLDecodeError:
         table[last] = value
-    if (*sections, last) == ("model", "start"):
-        table.pop("scratch", None)
+    table.pop(_INSTEAD.get(last, ""), None)
 
 
 def _explain(error: ValidationError) -> str:

@@ -9,27 +9,33 @@ from __future__ import annotations
 import json
 import os
 import platform
-from collections import Counter
-from collections.abc import Callable, Sequence
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from unite.data.mixture import Plan, plan_rows
-from unite.data.records import read_pairs
-from unite.errors import RecipeError
+from unite.data.mixture import Plan, plan_batches
+from unite.data.sources import Source
+from unite.data.store import PairStore
+from unite.errors import DataError, RecipeError
 from unite.loss.gather import world_size
 from unite.model.checkpoint import Model, load_model, save_model
 from unite.model.pixel_cache import PixelCache
+from unite.model.policy import Policy
 from unite.model.preprocess import Preprocessor, media_of
+from unite.model.vision_cache import Sight, VisionCache
 from unite.prompts import render
-from unite.training.recipe import Recipe, source_files
+from unite.training.card import model_card
+from unite.training.recipe import Recipe, sources_of
 from unite.types import Item, Pair
 
 if TYPE_CHECKING:
     from torch import nn
     from torch.optim import Optimizer
+
+    from unite.training.feed import Feed
 
 Progress = Callable[[str, int, int], None]
 _PACKAGES = ("unite-embed", "torch", "transformers", "sentence-transformers", "peft", "numpy")
@@ -58,7 +64,7 @@ def train(
         DataError: A pair or medium cannot be read.
     """
     finished = output / "model"
-    files = source_files(recipe)
+    sources = sources_of(recipe)
     if _main_process():
         _claim(recipe, output, resume=resume)
     if resume and finished.exists():
@@ -67,16 +73,8 @@ def train(
         import torch
 
         torch.set_num_threads(recipe.run.threads)
-    sources = {source: read_pairs(path, source) for source, path in files.items()}
-    pairs = [pair for rows in sources.values() for pair in rows]
-    plan = plan_rows(
-        {name: len(rows) for name, rows in sources.items()},
-        {name: recipe.data.weights.get(name, 1.0) for name in sources},
-        batch_size=recipe.optimiser.batch_size,
-        steps=recipe.optimiser.steps,
-        seed=recipe.optimiser.seed,
-        processes=recipe.run.processes,
-    )
+    pairs = read_store(sources, output, recipe, progress)
+    plan = plan_run(recipe, pairs)
     model = _start(recipe, pairs)
     if _main_process():
         _write_run(output, recipe, plan, pairs)
@@ -86,25 +84,58 @@ def train(
         model, policy=replace(model.policy, mixed_gallery=mixed), name=str(finished), directory=None
     )
     if _main_process():
-        save_model(done, finished)
+        save_model(done, finished, card=model_card(recipe, output))
     return finished
 
 
-def describe(plan: Plan, pairs: Sequence[Pair]) -> dict[str, Any]:
-    """What a run will see: examples of each source and of each pair of modalities."""
-    kinds = Counter(
-        f"{pairs[row].query.modality.label}→{pairs[row].target_modality.label}"
-        for row in plan.rows.tolist()
+def read_store(
+    sources: Mapping[str, Source], output: Path, recipe: Recipe, progress: Progress
+) -> PairStore:
+    """All pairs of a run, in its directory; rows that are no pairs are in `bad_rows.jsonl`.
+
+    Raises:
+        DataError: A source cannot be read, or too many of its rows are no pairs.
+    """
+    pairs = PairStore.build(
+        sources,
+        output / "pairs",
+        progress=lambda done, total: progress("reading", done, total or 0),
     )
-    return {
-        "examples": len(plan.rows),
-        "sources": plan.counts,
-        "modality_pairs": dict(kinds.most_common()),
-    }
+    whole = len(pairs) + len(pairs.bad)
+    if len(pairs.bad) > recipe.data.max_bad_share * whole:
+        first = pairs.bad[0]
+        raise DataError(
+            f"{len(pairs.bad)} of {whole} rows are no pairs; the first is row {first.number} of "
+            f"{first.source!r}: {first.reason}",
+            "Mend them (`unite data check` lists all), or raise data.max_bad_share.",
+        )
+    return pairs
 
 
-def _sides(pairs: Sequence[Pair]) -> list[Item]:
-    return [item for pair in pairs for item in (pair.query, pair.candidate, *pair.negatives)]
+def plan_run(recipe: Recipe, pairs: PairStore) -> Plan:
+    """Every batch of a run.
+
+    Raises:
+        DataError: The sources cannot be mixed as the recipe says.
+        RecipeError: An epoch is shorter than a step.
+    """
+    optimiser, data = recipe.optimiser, recipe.data
+    return plan_batches(
+        pairs.sizes,
+        pairs.kind_N,
+        weights=data.weights or None,
+        modality_weights=data.modality_weights,
+        batches=data.batches,
+        g_min=data.g_min,
+        batch_size=optimiser.batch_size,
+        steps=optimiser.length(len(pairs)) * optimiser.accumulation,
+        seed=optimiser.seed,
+    )
+
+
+def _sides(pairs: Iterable[Pair]) -> Iterator[Item]:
+    for pair in pairs:
+        yield from (pair.query, pair.candidate, *pair.negatives)
 
 
 def _claim(recipe: Recipe, output: Path, *, resume: bool) -> None:
@@ -139,11 +170,11 @@ def starting_model(recipe: Recipe) -> Model:
         CheckpointError: There is no such model.
         RecipeError: A source is missing.
     """
-    files = source_files(recipe).items()
-    return _start(recipe, [pair for source, path in files for pair in read_pairs(path, source)])
+    with tempfile.TemporaryDirectory() as folder:
+        return _start(recipe, PairStore.build(sources_of(recipe), Path(folder)))
 
 
-def _start(recipe: Recipe, pairs: Sequence[Pair]) -> Model:
+def _start(recipe: Recipe, pairs: Iterable[Pair]) -> Model:
     if recipe.model.start is not None:
         return load_model(recipe.model.start, dtype=recipe.model.dtype)
     from unite.model.scratch import random_model
@@ -153,11 +184,17 @@ def _start(recipe: Recipe, pairs: Sequence[Pair]) -> Model:
     return random_model(texts, seed=recipe.optimiser.seed, **recipe.model.scratch.model_dump())
 
 
+def training_policy(recipe: Recipe, model: Model) -> Policy:
+    """The model's policy with the run's own limits."""
+    policy = model.policy.with_frames(recipe.data.frames)
+    return replace(policy, max_tokens=recipe.data.max_tokens or policy.max_tokens)
+
+
 def _fit(
     recipe: Recipe,
     output: Path,
     model: Model,
-    pairs: Sequence[Pair],
+    pairs: PairStore,
     plan: Plan,
     *,
     resume: bool,
@@ -170,60 +207,119 @@ def _fit(
     from unite.loss.module import MamclLoss
     from unite.model.adapters import add_adapters
     from unite.model.transformer import wrap
-    from unite.training.batches import PairCollator
-    from unite.training.trainer import MetricsFile, UniteTrainer, whole_checkpoints
+    from unite.training.chunked import ChunkedStep
+    from unite.training.metrics import Figures, MetricsFile
+    from unite.training.trainer import StepNumber, UniteTrainer, whole_checkpoints
 
     class Bar(TrainerCallback):  # type: ignore[misc]
         def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
             progress("training", state.global_step, state.max_steps)
 
-    arguments = _arguments(recipe, output)  # joins the processes, which decoding waits for
+    arguments = _arguments(recipe, output, plan)  # joins the processes, which decoding waits for
     lora, adapters = recipe.model.lora, None
     if lora is not None:
         adapters = add_adapters(model.encoder, lora.rank, lora.alpha, lora.dropout)
-    preprocessor = Preprocessor(model.tokenizer, model.policy)
-    see = preprocessor.see
-    if recipe.data.keep_decoded:
-        see = _decoded(recipe, preprocessor, pairs, progress).see
+    if recipe.run.gradient_checkpointing:
+        model.encoder.save_memory()
     wrapped = wrap(model)
-    loss = MamclLoss(
-        wrapped,
-        temperature=recipe.loss.temperature,
-        masked=recipe.loss.masked,
-        symmetric=recipe.loss.symmetric,
-        blend=recipe.loss.blend,
-    )
-    callbacks = [MetricsFile(output / "metrics.jsonl", loss, recipe.optimiser.batch_size), Bar()]
-    trainer = UniteTrainer(
-        model=wrapped,
-        args=arguments,
-        train_dataset=Dataset.from_dict({"row": plan.rows}),
-        loss=loss,
-        data_collator=PairCollator(pairs, preprocessor, see, recipe.loss.hard_negatives),
-        callbacks=callbacks,
-        optimizers=(_optimiser(recipe, wrapped), None),
-    )
-    trainer.remove_callback(PrinterCallback)
-    checkpoints = whole_checkpoints(output) if resume else []
-    trainer.train(resume_from_checkpoint=str(checkpoints[-1]) if checkpoints else None)
+    loss = MamclLoss(wrapped, **recipe.loss.model_dump(exclude={"hard_negatives"}))
+    figures = Figures()
+    vision_cache = None
+    if recipe.data.vision_cache is not None:
+        policy = training_policy(recipe, model)
+        vision_cache = VisionCache.of(model, policy, recipe.data.vision_cache)
+    device = arguments.device
+    with _feed(recipe, output, model, pairs, plan, device, vision_cache, progress) as feed:
+        trainer = UniteTrainer(
+            model=wrapped,
+            args=arguments,
+            train_dataset=Dataset.from_dict(
+                {"step": [step for step in range(len(plan.rows)) for _ in range(world_size())]}
+            ),
+            loss=loss,
+            data_collator=StepNumber(),
+            callbacks=[
+                MetricsFile(output / "metrics.jsonl", figures, plan.rows.shape[1]),
+                Bar(),
+            ],
+            optimizers=(_optimiser(recipe, loss), None),
+            step=ChunkedStep(
+                loss,
+                feed,
+                keep_bytes=recipe.run.keep_bytes,
+                frozen_vision=lora is not None,
+                vision_cache=vision_cache,
+            ),
+            figures=figures,
+        )
+        trainer.remove_callback(PrinterCallback)
+        checkpoints = whole_checkpoints(output) if resume else []
+        trainer.train(resume_from_checkpoint=str(checkpoints[-1]) if checkpoints else None)
     if adapters is not None:
         adapters.merge_and_unload()
     model.encoder.eval()
 
 
-def _arguments(recipe: Recipe, output: Path) -> Any:
+def _feed(
+    recipe: Recipe,
+    output: Path,
+    model: Model,
+    pairs: PairStore,
+    plan: Plan,
+    device: Any,
+    vision_cache: VisionCache | None,
+    progress: Progress,
+) -> Feed:
+    from unite.loss.gather import rank
+    from unite.model.cost import Costs
+    from unite.training.batches import PairCollator
+    from unite.training.feed import Feed
+    from unite.training.ledger import Ledger
+
+    preprocessor = Preprocessor(model.tokenizer, training_policy(recipe, model))
+    see: Any = Sight(preprocessor.policy, preprocessor.limits, vision_cache)
+    costs = Costs(preprocessor.policy, preprocessor.limits)
+    if recipe.data.keep_decoded:
+        cache = _decoded(recipe, preprocessor, pairs, progress)
+        see = cache.see
+        costs = Costs(preprocessor.policy, preprocessor.limits, cache.grid_of)
+    ledger = Ledger(output / f"bad_samples-{rank()}.jsonl", recipe.data.max_bad_share)
+    return Feed(
+        plan,
+        pairs,
+        pairs.kind_N,
+        pairs.sizes,
+        PairCollator(preprocessor, recipe.loss.hard_negatives),
+        costs,
+        ledger,
+        see,
+        chunk_tokens=recipe.run.chunk_tokens,
+        workers=0 if recipe.data.keep_decoded else recipe.run.workers,
+        seconds=recipe.run.decode_seconds,
+        device=device,
+    )
+
+
+def _arguments(recipe: Recipe, output: Path, plan: Plan) -> Any:
     from sentence_transformers import SentenceTransformerTrainingArguments
 
     optimiser, run = recipe.optimiser, recipe.run
+    steps = len(plan.rows) // optimiser.accumulation
+    released = optimiser.released_processes or 1
     return SentenceTransformerTrainingArguments(
         output_dir=str(output),
-        per_device_train_batch_size=optimiser.batch_size // run.processes,
-        max_steps=optimiser.steps,
+        per_device_train_batch_size=1,  # a batch of the plan is one row to the trainer
+        gradient_accumulation_steps=optimiser.accumulation,
+        max_steps=steps,
         learning_rate=optimiser.learning_rate,
         lr_scheduler_type="cosine",
-        warmup_steps=round(optimiser.warmup * optimiser.steps),
+        warmup_steps=round(optimiser.warmup * steps),
         weight_decay=optimiser.weight_decay,
-        max_grad_norm=optimiser.max_grad_norm,
+        # The released gradient is the true one over the number of processes. Clipping it at
+        # 1 and dividing by its root of squares plus 1e-8 is the same for the true one at so
+        # many times both.
+        max_grad_norm=released * optimiser.max_grad_norm,
+        adam_epsilon=released * optimiser.epsilon,
         optim="adamw_torch",
         seed=optimiser.seed,
         bf16=False,
@@ -232,10 +328,10 @@ def _arguments(recipe: Recipe, output: Path) -> Any:
         save_steps=run.save_every,
         save_strategy="steps",
         eval_strategy="no",
-        report_to=["tensorboard"],
+        report_to=list(run.trackers) or ["none"],
         disable_tqdm=True,
-        dataloader_num_workers=run.workers,
-        dataloader_pin_memory=_has_gpu(),
+        dataloader_num_workers=0,
+        dataloader_pin_memory=False,
         dataloader_drop_last=True,
         ddp_find_unused_parameters=False,
         remove_unused_columns=False,
@@ -258,7 +354,7 @@ def _optimiser(recipe: Recipe, network: nn.Module) -> Optimizer | None:
 
 
 def _decoded(
-    recipe: Recipe, preprocessor: Preprocessor, pairs: Sequence[Pair], progress: Progress
+    recipe: Recipe, preprocessor: Preprocessor, pairs: Iterable[Pair], progress: Progress
 ) -> PixelCache:
     """Decode all media once; the first process does it, the others wait and read."""
     import torch.distributed as dist
@@ -275,11 +371,19 @@ def _decoded(
     return cache
 
 
-def _write_run(output: Path, recipe: Recipe, plan: Plan, pairs: Sequence[Pair]) -> None:
+def _write_run(output: Path, recipe: Recipe, plan: Plan, pairs: PairStore) -> None:
     row = {
         "stage": recipe.stage,
         "seed": recipe.optimiser.seed,
-        "data": describe(plan, pairs),
+        "data": {
+            "examples": plan.rows.size,
+            "batches": len(plan.rows),
+            "sources": plan.sources,
+            "modality_pairs": plan.modality_pairs,
+            "rows": pairs.sizes,
+            "rows_left_out": len(pairs.bad),
+            "digest": pairs.digest,
+        },
         "processes": world_size(),
         "machine": platform.platform(),
         "python": platform.python_version(),

@@ -2,42 +2,87 @@
 
 from __future__ import annotations
 
-import json
+import functools
 import shutil
-import time
-from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
 import torch.distributed as dist
+from accelerate import DistributedType
 from sentence_transformers import SentenceTransformerTrainer
+from torch import Tensor, nn
 from torch.utils.data import BatchSampler, SequentialSampler
-from transformers import TrainerCallback
 
 from unite.loss.gather import world_size
 from unite.loss.module import MamclLoss
-from unite.types import Modality
+from unite.training.chunked import ChunkedStep, Hooks
+from unite.training.metrics import Figures
 
 _KEPT = 2
+_TEMPERATURE = "log_temperature"
+
+
+@dataclass
+class StepNumber:
+    """The trainer's collator: its batch is the number of a batch of the plan."""
+
+    valid_label_columns: list[str] = field(default_factory=list)
+
+    def __call__(self, rows: Sequence[Mapping[str, int]]) -> dict[str, int]:
+        """Rows come one at a time."""
+        return dict(rows[0])
 
 
 class UniteTrainer(SentenceTransformerTrainer):  # type: ignore[misc]
     """Runs a planned sequence of batches.
 
-    The dataset holds row numbers in their planned order, so batches are taken as they come:
-    a resumed run skips the batches already seen and goes on with the plan.
+    The dataset holds the numbers of the plan's batches, one for each process, in order: a resumed
+    run skips those already done and goes on with the plan.
+
+    Args:
+        step: Runs one batch.
+        figures: Takes the figures of each.
     """
 
     loss: MamclLoss
 
-    def collect_features(self, inputs: dict[str, Any]) -> tuple[list[dict[str, Any]], None]:
-        """The collator made one joint column; there is nothing to take apart."""
-        return [inputs], None
+    def __init__(self, *args: Any, step: ChunkedStep, figures: Figures, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.step = step
+        self.figures = figures
+
+    def training_step(
+        self, model: nn.Module, inputs: dict[str, Any], num_items_in_batch: Any = None
+    ) -> Tensor:
+        """Run one batch of the plan; the trainer's own step would want it whole."""
+        model.train()
+        options = {}
+        if self.accelerator.distributed_type == DistributedType.DEEPSPEED:
+            options["scale_wrt_gas"] = False  # it is scaled below, once
+        hooks = Hooks(
+            backward=functools.partial(self.accelerator.backward, **options),
+            no_sync=functools.partial(self.accelerator.no_sync, model),
+            to_device=self._prepare_inputs,
+            equal_forwards=self.accelerator.distributed_type == DistributedType.FSDP,
+        )
+        scale = 1 / self.current_gradient_accumulation_steps
+        with self.compute_loss_context_manager():
+            loss: Tensor = self.step.run(model, inputs["step"], hooks, scale=scale)
+        self.figures.add(self.loss)
+        reported: Tensor = scale * loss
+        return reported
 
     def get_batch_sampler(self, dataset: Any, batch_size: int, **_: Any) -> BatchSampler:
-        """Batches in the order of the plan."""
+        """The numbers as they come, one at a time."""
         return BatchSampler(SequentialSampler(dataset), batch_size, drop_last=True)
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Log the figures of the loss with the rest, so that every tracker has them."""
+        figures = self.figures.take().get("all", {})
+        found = {f"batch_{name}": value for name, value in figures.items() if name != "loss"}
+        super().log({**logs, **found}, start_time)
 
     def add_model_card_callback(self, default_args_dict: dict[str, Any]) -> None:
         """None: its card describes text pairs and reads the training data to do so."""
@@ -68,6 +113,9 @@ class UniteTrainer(SentenceTransformerTrainer):  # type: ignore[misc]
 
         weights = load_file(Path(checkpoint_path) / "trained.safetensors")
         encoder = self.model[0].encoder
+        temperature = weights.pop(_TEMPERATURE, None)
+        if temperature is not None:
+            self.loss.log_temperature.data.copy_(temperature)
         missing = {name for name, part in encoder.named_parameters() if part.requires_grad}
         missing -= set(weights)
         if missing:
@@ -86,6 +134,8 @@ class UniteTrainer(SentenceTransformerTrainer):  # type: ignore[misc]
             for name, part in encoder.named_parameters()
             if part.requires_grad
         }
+        if self.loss.bounds is not None:
+            trained[_TEMPERATURE] = self.loss.log_temperature.detach().cpu()
         save_file(trained, directory / "trained.safetensors")
 
 
@@ -93,61 +143,6 @@ def whole_checkpoints(output: Path) -> list[Path]:
     """The checkpoints of a run, oldest first; unfinished ones have another name."""
     found = output.glob("checkpoint-*")
     return sorted(found, key=lambda path: int(path.name.rpartition("-")[2]))
-
-
-class MetricsFile(TrainerCallback):  # type: ignore[misc]
-    """Appends what the trainer logs, and figures of the loss, to `metrics.jsonl`.
-
-    Figures are means since the last line over this process's rows, in all and for each
-    target modality: loss, accuracy against the batch, rivals a row, rows without any, and
-    duplicates left out.
-    """
-
-    def __init__(self, path: Path, loss: MamclLoss, batch_size: int) -> None:
-        self.path = path
-        self.loss = loss
-        self.batch_size = batch_size
-        self._sums: dict[str, list[float]] = defaultdict(lambda: [0.0] * 6)
-        self._since = (time.monotonic(), 0)
-
-    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Add up the figures of the step."""
-        contrast, modality_A = self.loss.last, self.loss.target_modality_A
-        if contrast is None or modality_A is None:
-            return
-        rows = torch.stack(
-            [
-                torch.ones_like(contrast.row_loss_A),
-                contrast.row_loss_A,
-                contrast.correct_A.float(),
-                contrast.rivals_A.float(),
-                (contrast.rivals_A == 0).float(),
-                contrast.duplicates_A.float(),
-            ]
-        )
-        for code in sorted(set(modality_A.tolist())):
-            sums = self._sums[Modality(code).label]
-            for place, value in enumerate(rows[:, modality_A == code].sum(1).tolist()):
-                sums[place] += value
-
-    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
-        """Write one line."""
-        if not state.is_world_process_zero:
-            return
-        now, step = time.monotonic(), state.global_step
-        seconds, steps = now - self._since[0], step - self._since[1]
-        names = ("loss", "accuracy", "rivals", "singletons", "duplicates")
-        targets = {
-            label: {name: value / sums[0] for name, value in zip(names, sums[1:], strict=True)}
-            for label, sums in sorted(self._sums.items())
-        }
-        line = {"step": step, **(logs or {}), "targets": targets}
-        if steps and seconds:
-            line["examples_per_second"] = round(steps * self.batch_size / seconds, 1)
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
-        self._sums.clear()
-        self._since = (now, step)
 
 
 def _barrier() -> None:

@@ -1,0 +1,91 @@
+"""The figures of the loss while a run goes on, in all and for each pair of modalities."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import TrainerCallback
+
+from unite.data.mixture import kind_label
+from unite.loss.module import MamclLoss
+
+_NAMES = ("loss", "accuracy", "negatives", "singletons", "duplicates")
+
+
+class Figures:
+    """Sums over rows since they were last taken.
+
+    Loss, accuracy against the batch, effective negatives (rivals a row), share of rows without
+    any, and duplicates left out a row: means over this process's rows.
+    """
+
+    def __init__(self) -> None:
+        self._sums: dict[int, torch.Tensor] = defaultdict(lambda: torch.zeros(6))
+        self.latest: dict[str, dict[str, float]] = {}
+
+    def add(self, loss: MamclLoss) -> None:
+        """Take in the rows of the loss's last batch."""
+        contrast, kinds_A = loss.last, loss.kinds_A
+        assert contrast is not None
+        assert kinds_A is not None
+        rows_6A = torch.stack(
+            [
+                torch.ones_like(contrast.row_loss_A),
+                contrast.row_loss_A,
+                contrast.correct_A.float(),
+                contrast.rivals_A.float(),
+                (contrast.rivals_A == 0).float(),
+                contrast.duplicates_A.float(),
+            ]
+        ).cpu()
+        kinds_A = kinds_A.cpu()
+        for kind in kinds_A.unique().tolist():
+            self._sums[kind] += rows_6A[:, kinds_A == kind].sum(1)
+
+    def take(self) -> dict[str, dict[str, float]]:
+        """The means of `all` rows and of each pair of modalities; sums begin anew."""
+        self.latest = {}
+        if not self._sums:
+            return self.latest
+        found = {kind_label(kind): sums for kind, sums in sorted(self._sums.items())}
+        found = {"all": torch.stack(list(found.values())).sum(0), **found}
+        self._sums.clear()
+        self.latest = {
+            label: {
+                name: float(value / sums[0]) for name, value in zip(_NAMES, sums[1:], strict=True)
+            }
+            for label, sums in found.items()
+        }
+        return self.latest
+
+
+class MetricsFile(TrainerCallback):  # type: ignore[misc]
+    """Appends what the trainer logs, and the figures of each pair of modalities, to a file."""
+
+    def __init__(self, path: Path, figures: Figures, batch_size: int) -> None:
+        self.path = path
+        self.figures = figures
+        self.batch_size = batch_size
+        self._since = (time.monotonic(), 0)
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Rates count from here, also in a run that goes on."""
+        self._since = (time.monotonic(), state.global_step)
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
+        """Write one line."""
+        if not state.is_world_process_zero:
+            return
+        now, step = time.monotonic(), state.global_step
+        seconds, steps = now - self._since[0], step - self._since[1]
+        line = {"step": step, **(logs or {}), "pairs": self.figures.latest}
+        if steps and seconds:
+            line["examples_per_second"] = round(steps * self.batch_size / seconds, 1)
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+        self._since = (now, step)
