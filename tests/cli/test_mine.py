@@ -195,6 +195,32 @@ def test_more_candidates_from_an_item_file(unite: Unite, broken: Path, tmp_path:
     assert all("id" not in side for side in row.get("negative", []))
 
 
+def test_a_medium_is_one_item_whichever_way_it_is_named(unite: Unite, tmp_path: Path) -> None:
+    """The positive, by another path: if it were another item, the margin would refuse it."""
+    (tmp_path / "items").mkdir()
+    write_picture(tmp_path / "items" / "p.png")
+    pairs, items = tmp_path / "pairs.json", tmp_path / "items" / "more.jsonl"
+    row = {"query": {"text": "a red star"}, "candidate": {"image": "items/p.png"}}
+    pairs.write_text(json.dumps([row]))
+    items.write_text('{"image": "../items/p.png"}\n')
+    out = tmp_path / "out.jsonl"
+    row = good(unite(pairs, "-m", "mini", "-o", out, "--corpus", items, "--json"))
+    assert (row["negatives"], row["refused"]) == (0, 0)
+
+
+def test_an_older_link_by_the_name_of_the_file_is_replaced(unite: Unite, tmp_path: Path) -> None:
+    write_picture(tmp_path / "p.png")
+    (tmp_path / "far" / "away").mkdir(parents=True)
+    old, out = tmp_path / "far" / "away" / "old.jsonl", tmp_path / "out.jsonl"
+    old.write_text("old\n")
+    out.symlink_to(old)
+    pairs = tmp_path / "pairs.json"
+    pairs.write_text('[{"query": {"text": "a"}, "candidate": {"image": "p.png"}}]')
+    good(unite(pairs, "-m", "mini", "-o", out, "--json"))
+    assert old.read_text() == "old\n"
+    assert Path(str(read_pairs(out)[0].candidate.images[0])).exists()
+
+
 KILLED = """
 import os, signal, sys
 import typer

@@ -2,6 +2,8 @@
 
 import math
 import random
+import subprocess
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -303,6 +305,13 @@ def test_progress_counts_pairs_that_are_ranked() -> None:
     mined = mine(pairs, extra, embeddings, ANY, lambda done, total: seen.append((done, total)))
     ready = sum(part.error is None for part in mined)
     assert seen == [(done, ready) for done in range(1, ready + 1)]
+
+
+def test_it_needs_no_torch() -> None:
+    code = "import sys, unite.training.mining, unite.training.embedded; print(*sys.modules)"
+    loaded = subprocess.check_output([sys.executable, "-c", code], text=True).split()
+    assert "unite.training.embedded" in loaded
+    assert "torch" not in loaded
 
 
 def test_the_summary_by_hand() -> None:
