@@ -13,6 +13,7 @@ from unite.data.records import (
     BadRow,
     content_id,
     item_row,
+    pair_row,
     parse_item,
     parse_pair,
     parse_row,
@@ -21,7 +22,7 @@ from unite.data.records import (
     read_rows,
 )
 from unite.errors import DataError, ItemError
-from unite.types import Clip, Item, Modality
+from unite.types import Clip, Item, Modality, Pair
 
 TEXT, IMAGE, VIDEO = Modality.TEXT, Modality.IMAGE, Modality.VIDEO
 
@@ -357,3 +358,27 @@ def test_pictures_in_memory_have_content_too() -> None:
     red, blue = (Image.new("RGB", (4, 4), color) for color in ("red", "blue"))
     assert content_id(Item(images=(red,))) != content_id(Item(images=(blue,)))
     assert content_id(Item(images=(red,))) == content_id(Item(images=(red,)))
+
+
+@st.composite
+def whole_pairs(draw: st.DrawFn) -> Pair:
+    negatives = tuple(draw(st.lists(items(), max_size=2)))
+    ids = st.text(min_size=1, max_size=4)
+    also = draw(st.just(()) | st.tuples(*[ids] * len(negatives)))
+    return Pair(
+        query=draw(items()),
+        candidate=draw(items()),
+        negatives=negatives,
+        target_modality=draw(st.sampled_from([Modality(bits) for bits in range(1, 8)])),
+        query_id=draw(ids),
+        candidate_id=draw(ids),
+        negative_ids=tuple(draw(ids) for _ in negatives),
+        source=draw(text),
+        candidate_also_id=draw(st.none() | text),
+        negative_also_ids=also,
+    )
+
+
+@given(whole_pairs())
+def test_a_pair_written_and_read_is_the_pair(pair: Pair) -> None:
+    assert parse_pair(json.loads(json.dumps(pair_row(pair)))) == pair

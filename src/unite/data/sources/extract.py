@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import os
 from pathlib import Path
+from threading import get_ident
 
+from unite.data.sources.suffixes import suffix_of
 from unite.errors import DataError
 
 
-def keep(data: bytes, suffix: str, folder: Path) -> str:
+def keep(data: bytes, folder: Path) -> str:
     """Write a medium under a name made of its content, and give its path.
 
     What is already there is left as it is, so a second reading costs no writing. Equal media get
@@ -17,18 +19,17 @@ def keep(data: bytes, suffix: str, folder: Path) -> str:
 
     Args:
         data: The bytes of the file.
-        suffix: The ending of its name, with the dot.
         folder: Where extracted media lie, spread over 256 folders.
 
     Raises:
         DataError: It cannot be written.
     """
     digest = hashlib.sha256(data).hexdigest()[:32]
-    path = folder.resolve() / digest[:2] / f"{digest}{suffix.lower()}"
+    path = folder.resolve() / digest[:2] / f"{digest}{suffix_of(data)}"
     try:
         if not path.exists() or path.stat().st_size != len(data):
             path.parent.mkdir(parents=True, exist_ok=True)
-            partial = path.with_name(f".{path.name}.{os.getpid()}")
+            partial = path.with_name(f".{path.name}.{os.getpid()}.{get_ident()}")
             partial.write_bytes(data)
             partial.replace(path)
     except OSError as error:

@@ -51,14 +51,12 @@ def rows(source: Source, extracted: Path) -> Iterator[Row]:
     for shard in files(source):
         number = 0
         try:
-            for sample in _library().tariterators.tarfile_samples([{"url": str(shard.resolve())}]):
-                number += 1
+            for number, sample in enumerate(_samples(shard), 1):
                 yield from _rows(source, number, shard, sample, extracted)
         except (tarfile.TarError, OSError, EOFError, ValueError, zlib.error) as error:
-            number += 1
             reason = error.args[0] if error.args else type(error).__name__
-            broken = DataError(f"{shard} breaks off after {number - 1} samples: {reason}.")
-            yield Row(number, f"{shard.name}:{number}", broken)
+            broken = DataError(f"{shard} breaks off after {number} samples: {reason}.")
+            yield Row(number + 1, f"{shard.name}:{number + 1}", broken)
 
 
 def _rows(
@@ -79,6 +77,13 @@ def _rows(
         yield Row(number, place, error)
 
 
+def _samples(shard: Path) -> Iterator[dict[str, Any]]:
+    library = _library().tariterators
+    with shard.open("rb") as stream:  # opened here, since the library leaves its files open
+        members = library.tar_file_expander([{"url": str(shard), "stream": stream}])
+        yield from library.group_by_keys(members)
+
+
 def _names(given: str | None) -> list[str]:
     return [name.strip() for name in given.split(",")] if given else []
 
@@ -89,7 +94,7 @@ def _part(members: Mapping[str, bytes], name: str, extracted: Path) -> Part:
         kind = medium_of(f"x.{name}")
         if kind is None:
             return "text", _text(name, members[name])
-        return kind, keep(members[name], Path(f"x.{name}").suffix, extracted)
+        return kind, keep(members[name], extracted)
     member, _, key = name.partition(".")
     if member in members and key:
         values = _object(member, members[member])

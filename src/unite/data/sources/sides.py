@@ -66,42 +66,32 @@ def pairs_of(query: Sequence[Part], candidate: Sequence[Part]) -> Iterator[dict[
         yield {"query": _side(sides[0]), "candidate": _side(sides[1])}
 
 
-def medium_in(data: bytes, name: str | None) -> Part:
-    """Which kind of medium some bytes are, and the ending of its name: by name, else by sight."""
-    if name and (kind := medium_of(name)):
-        return kind, Path(name).suffix
-    if data[4:8] == b"ftyp":
-        still = data[8:12] in (b"avif", b"avis", b"heic", b"heix", b"mif1", b"msf1")
-        return ("image", ".avif") if still else ("video", ".mp4")
-    if data.startswith(b"\x1aE\xdf\xa3"):
-        return "video", ".mkv"
-    if data[:4] == b"RIFF" and data[8:12] == b"AVI ":
-        return "video", ".avi"
-    return "image", ""
-
-
 def _part(name: str, kind: str, value: Any, extracted: Path) -> Part | None:
+    """What one cell holds; None if nothing."""
     if value is None or value in ("", []):
         return None
-    if isinstance(value, list):
-        held = [part for one in value if (part := _part(name, kind, one, extracted))]
-        kinds = {part[0] for part in held}
-        if len(kinds) > 1:
-            raise DataError(f"The list in column {name!r} holds both texts and media.")
-        return (kinds.pop(), [part[1] for part in held]) if held else None
+    if not isinstance(value, list):
+        return _single(name, kind, value, extracted)
+    held = [_single(name, kind, one, extracted) for one in value if one not in (None, "")]
+    kinds = {part[0] for part in held}
+    if len(kinds) > 1:
+        raise DataError(f"The list in column {name!r} holds both texts and media.")
+    return (kinds.pop(), [part[1] for part in held]) if held else None
+
+
+def _single(name: str, kind: str, value: Any, extracted: Path) -> Part:
     if isinstance(value, str):
         return kind or medium_of(value) or "text", value
-    if isinstance(value, bytes):
-        value = {"bytes": value}
-    if not isinstance(value, Mapping) or not {"bytes", "path"} & set(value):
-        raise DataError(
-            f"Column {name!r} holds {type(value).__name__}; text, a path or a medium is expected."
-        )
-    data, path = value.get("bytes"), value.get("path")
-    if data is None:
-        return (kind or medium_of(path) or "image", path) if path else None
-    found, suffix = medium_in(data, path)
-    return kind or found, keep(data, suffix, extracted)
+    cell = value if isinstance(value, Mapping) else {"bytes": value}
+    data, path = cell.get("bytes"), cell.get("path")
+    if isinstance(data, bytes):
+        kept = keep(data, extracted)
+        return kind or medium_of(path or "") or medium_of(kept) or "image", kept
+    if data is None and isinstance(path, str) and path:
+        return kind or medium_of(path) or "image", path
+    raise DataError(
+        f"Column {name!r} holds {type(value).__name__}; text, a path or a medium is expected."
+    )
 
 
 def _side(held: Sequence[Part]) -> dict[str, Any]:

@@ -1,11 +1,24 @@
-"""What a file is, by its name."""
+"""What a file is, by its name or by its first bytes."""
 
 from __future__ import annotations
 
 from pathlib import PurePath
 
-IMAGES = frozenset([".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff"])
-VIDEOS = frozenset([".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".mpg", ".mpeg"])
+IMAGES = frozenset((".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif"))
+VIDEOS = frozenset((".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".mpg", ".mpeg"))
+
+_SIGNS = {
+    b"\x89PNG": ".png",
+    b"\xff\xd8\xff": ".jpg",
+    b"GIF8": ".gif",
+    b"BM": ".bmp",
+    b"II*\x00": ".tif",
+    b"MM\x00*": ".tif",
+    b"\x1aE\xdf\xa3": ".mkv",
+    b"\x00\x00\x01\xba": ".mpg",
+}
+_RIFF = {b"WEBP": ".webp", b"AVI ": ".avi"}
+_STILLS = {b"avif", b"avis", b"heic", b"heix", b"mif1", b"msf1"}  # brands of ISO media files
 
 
 def medium_of(name: str) -> str | None:
@@ -14,3 +27,12 @@ def medium_of(name: str) -> str | None:
     if suffix in IMAGES:
         return "image"
     return "video" if suffix in VIDEOS else None
+
+
+def suffix_of(data: bytes) -> str:
+    """The ending that a file of these bytes should have; empty if they are of no known form."""
+    if data[4:8] == b"ftyp":
+        return ".avif" if data[8:12] in _STILLS else ".mp4"
+    if data[:4] == b"RIFF":
+        return _RIFF.get(data[8:12], "")
+    return next((suffix for sign, suffix in _SIGNS.items() if data.startswith(sign)), "")

@@ -11,6 +11,7 @@ the set's folder, then in the one that holds all sets, and take the first where 
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -72,8 +73,12 @@ def media_folder(metadata: Path, given: Path | None) -> Path:
     tried = [given.resolve(), given.resolve() / home.name] if given else [home, home.parent]
     first = list(itertools.islice(read_rows(metadata), _LOOKED_AT))
     references = [reference for _, row in first for reference in _media(row)]
-    found = (folder for folder in tried if any((folder / path).exists() for path in references))
+    found = (folder for folder in tried if any(_exists(folder / path) for path in references))
     return next(found, tried[0])
+
+
+def _exists(path: Path) -> bool:
+    return os.path.exists(path)  # noqa: PTH110 - Path.exists raises on names that are too long
 
 
 def _media(row: Any) -> list[str]:

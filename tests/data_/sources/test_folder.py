@@ -1,0 +1,86 @@
+from pathlib import Path
+
+import pytest
+from tests.data_.sources.conftest import CLIP, Read, bad, good, lines, picture, put
+
+from unite.errors import DataError
+from unite.types import Modality
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    root = tmp_path / "photos"
+    put(root / "a.png", picture("red"))
+    put(root / "a.txt", "a red square\n")
+    put(root / "sub" / "b.mp4", CLIP.read_bytes())
+    put(root / "sub" / "b.txt", "a clip")
+    put(root / "c.png", picture())
+    put(root / ".hidden" / "d.png", picture())
+    put(root / "notes.txt", "of no medium")
+    return root
+
+
+def test_captions_beside_media(folder: Path, read: Read) -> None:
+    found = read(folder)
+    still, without, clip = found
+    assert [pair.query.text for pair in good(found)] == ["a red square", "a clip"]
+    assert good([still])[0].candidate.images == (str(folder / "a.png"),)
+    assert good([clip])[0].target_modality is Modality.VIDEO
+    assert bad([without])[0].id == "c.png"
+    assert "no caption" in bad([without])[0].error
+
+
+@pytest.mark.parametrize(("data", "words"), [(b"", "empty"), (b"\xff", "UTF-8"), (b" \n", "empty")])
+def test_a_broken_caption_costs_its_medium_only(
+    folder: Path, read: Read, data: bytes, words: str
+) -> None:
+    put(folder / "a.txt", data)
+    found = read(folder)
+    assert [pair.query.text for pair in good(found)] == ["a clip"]
+    assert words in bad(found)[0].error
+
+
+def test_several_captions_in_a_table_are_one_candidate(folder: Path, read: Read) -> None:
+    put(
+        folder / "captions.csv",
+        "file_name,caption,caption_2\n./c.png,one,two\nsub/b.mp4,three,\nnone.png,x,y\na.png,,\n",
+    )
+    found = read(folder)
+    one, two, clip = good(found)
+    assert [pair.query.text for pair in (one, two, clip)] == ["one", "two", "three"]
+    assert one.candidate_id == two.candidate_id != clip.candidate_id
+    assert [(row.number, row.id) for row in bad(found)] == [(3, "captions.csv:3"), (4, "captions.csv:4")]  # fmt: skip
+    assert "'none.png'" in bad(found)[0].error
+
+
+def test_a_table_of_lines_with_other_columns(folder: Path, read: Read) -> None:
+    put(
+        folder / "captions.jsonl",
+        lines([{"pic": "c.png", "en": ["one", "two"], "de": "eins"}]) + "{\n",
+    )
+    found = read(folder, query="en,de", candidate="pic")
+    texts = [pair.query.text for pair in good(found)]
+    assert texts == ["one", "two", "eins", "a red square", "a clip"]
+    assert [row.id for row in bad(found)] == ["captions.jsonl:2"]
+    with pytest.raises(DataError, match="no column of file names; its columns: pic, en, de"):
+        read(folder)
+    with pytest.raises(DataError, match="no column of captions"):
+        read(folder, candidate="pic")
+    with pytest.raises(DataError, match=r"no column 'eng'.*Did you mean 'en'"):
+        read(folder, query="eng", candidate="pic")
+
+
+def test_media_may_lie_apart_from_the_table(folder: Path, read: Read, tmp_path: Path) -> None:
+    put(tmp_path / "table" / "captions.csv", "file,text\nc.png,seen\n")
+    found = read(tmp_path / "table", kind="folder", media=folder)
+    assert [pair.query.text for pair in good(found)] == ["seen", "a red square", "a clip"]
+
+
+def test_every_medium_is_a_pair_or_a_bad_row(folder: Path, read: Read) -> None:
+    for number in range(20):
+        put(folder / "many" / f"{number}.png", picture())
+        if number % 3:
+            put(folder / "many" / f"{number}.txt", str(number))
+    found = read(folder)
+    assert len(found) == 23
+    assert len(bad(found)) == 8
