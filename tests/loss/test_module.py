@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -69,8 +70,9 @@ def test_is_the_loss_of_its_rows(negatives: int, symmetric: bool, masked: bool) 
     assert loss.last is not None
     assert torch.allclose(loss.last.row_loss_A, expected.row_loss_A)
     assert loss.last.rivals_A.tolist() == expected.rivals_A.tolist()
-    assert loss.target_modality_A is not None
-    assert loss.target_modality_A.tolist() == plain["target_modality_N"].tolist()
+    assert loss.kinds_A is not None
+    asked = joint["modality"][joint["side"] == QUERY]
+    assert loss.kinds_A.tolist() == (8 * asked + plain["target_modality_N"]).tolist()
     assert model.calls == 1
 
 
@@ -92,6 +94,45 @@ def test_a_blend_lies_between_the_masked_and_the_plain_loss(blend: float) -> Non
     found = float(MamclLoss(model, blend=blend)([joint]).detach())
     masked, free = (float(mamcl_loss(**plain, masked=masked).loss) for masked in (True, False))
     assert found == pytest.approx((1 - blend) * masked + blend * free)
+
+
+def test_a_learned_temperature_stays_within_its_bounds() -> None:
+    model, joint, plain = features()
+    loss = MamclLoss(model, temperature=0.1, temperature_bounds=(0.05, 0.2))
+    found = loss([joint])
+    assert float(found.detach()) == pytest.approx(
+        float(mamcl_loss(**plain, temperature=0.1).loss), abs=1e-12
+    )
+    found.backward()
+    slope = loss.log_temperature.grad
+    assert slope is not None
+    step = 1e-6
+    high, low = (
+        float(mamcl_loss(**plain, temperature=0.1 * math.exp(sign * step)).loss) for sign in (1, -1)
+    )
+    assert float(slope) == pytest.approx((high - low) / (2 * step), rel=1e-5)
+    with torch.no_grad():
+        loss.log_temperature.fill_(3.0)
+    beyond = float(loss([joint]).detach())
+    assert beyond == pytest.approx(float(mamcl_loss(**plain, temperature=0.2).loss), abs=1e-9)
+    assert math.exp(float(loss.log_temperature.detach())) == pytest.approx(0.2)
+
+
+def test_a_fixed_temperature_is_not_learned() -> None:
+    model, joint, _ = features()
+    loss = MamclLoss(model)
+    loss([joint]).backward()
+    assert loss.log_temperature.grad is None
+    with pytest.raises(ValueError, match="not within"):
+        MamclLoss(model, temperature=0.03, temperature_bounds=(0.05, 0.2))
+
+
+def test_the_other_reading_of_the_symmetric_mask() -> None:
+    model, joint, plain = features()
+    loss = MamclLoss(model, temperature=0.1, symmetric=True, mask_by_query=True)
+    asked = joint["modality"][joint["side"] == QUERY]
+    expected = mamcl_loss(**plain, temperature=0.1, symmetric=True, query_modality_N=asked)
+    assert float(loss([joint]).detach()) == pytest.approx(float(expected.loss), abs=1e-12)
 
 
 def test_the_paper_s_temperature_is_the_default() -> None:

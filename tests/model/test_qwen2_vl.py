@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from unite.model.config import BackboneConfig, VisionConfig
-from unite.model.qwen2_vl import Grid, Qwen2VLEncoder, length_groups, shared_prefix
+from unite.model.packing import length_groups, shared_prefix
+from unite.model.qwen2_vl import Grid, Qwen2VLEncoder
 
 IMAGE, VIDEO, END = 60, 61, 62
 Medium = tuple[int, Grid]

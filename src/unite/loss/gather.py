@@ -142,7 +142,9 @@ class _GatherRows(torch.autograd.Function):
         for place, part in enumerate(grads[0].split(ctx.counts)):
             owed_WLD[place, : len(part)] = part
         own_LD = torch.empty_like(owed_WLD[0])
-        dist.reduce_scatter_tensor(own_LD, owed_WLD.flatten(0, 1), op=dist.ReduceOp.SUM)
+        # Renamed in torch 2.13.
+        scatter = getattr(dist, "reduce_scatter_single", None) or dist.reduce_scatter_tensor
+        scatter(own_LD, owed_WLD.flatten(0, 1), op=dist.ReduceOp.SUM)
         return own_LD[: ctx.counts[rank()]], None
 
 
