@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -15,6 +16,7 @@ from tests.model.test_later_qwen import LATER, tiny
 
 from unite.errors import CheckpointError, DataError, RecipeError
 from unite.model.checkpoint import load_model, save_model
+from unite.training.chunked import ChunkedStep
 from unite.training.recipe import load_recipe
 from unite.training.stages import starting_model, train
 
@@ -23,6 +25,11 @@ pytestmark = pytest.mark.filterwarnings("ignore::Warning")  # of the trainer's o
 
 def weights(run: Path) -> dict[str, torch.Tensor]:
     return load_file(run / "model" / "model.safetensors")
+
+
+def distance(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> float:
+    """How far apart two models are, all weights as one vector."""
+    return float(torch.cat([(one[name] - other[name]).flatten() for name in one]).norm())
 
 
 @pytest.fixture(scope="module")
@@ -78,21 +85,146 @@ def test_the_same_recipe_gives_the_same_weights(
     assert all(torch.equal(tensor, again[name]) for name, tensor in weights(unbroken).items())
 
 
-def test_a_run_killed_in_the_middle_resumes_to_the_same_weights(
-    unbroken: Path, changes: list[str], tmp_path: Path
-) -> None:
-    run = tmp_path / "killed"
-    child = subprocess.Popen(command("small-stage1", run, changes), env={**os.environ, "RANK": "0"})
+def kill_when(run: Path, sign: str, changes: list[str]) -> None:
+    """Start or go on with a run and kill it as soon as a file or folder of it is there."""
+    child = subprocess.Popen(
+        command("small-stage1", run, changes, "--resume"), env={**os.environ, "RANK": "0"}
+    )
     deadline = time.monotonic() + 90
-    while not (run / "checkpoint-2").exists() and time.monotonic() < deadline:
+    while not list(run.glob(sign)) and time.monotonic() < deadline:
         assert child.poll() is None, "the run ended before it could be killed"
-        time.sleep(0.01)
+        time.sleep(0.001)
     child.send_signal(signal.SIGKILL)
     child.wait()
+
+
+# After a checkpoint; while one is being written, at its first file and amid it; before training.
+SIGNS = ["checkpoint-2", ".partial/*", ".partial/*/optimizer.pt", "pairs/*"]
+
+
+@pytest.mark.parametrize(
+    "sign", [SIGNS[0], SIGNS[1], *(pytest.param(s, marks=pytest.mark.slow) for s in SIGNS[2:])]
+)
+def test_a_run_killed_at_any_moment_resumes_to_the_same_weights(
+    unbroken: Path, changes: list[str], tmp_path: Path, sign: str
+) -> None:
+    run = tmp_path / "killed"
+    kill_when(run, sign, changes)
     assert not (run / "model").exists()
     train(load_recipe("small-stage1", changes), run, resume=True)
     resumed = weights(run)
     assert all(torch.equal(tensor, resumed[name]) for name, tensor in weights(unbroken).items())
+
+
+CHUNKED = [
+    "data.keep_decoded=false", "run.chunk_tokens=500", "run.workers=1", "run.keep_bytes=60000",
+    "optimiser.accumulation=2", "optimiser.muon_learning_rate=0.001",
+    "loss.temperature_bounds=[0.01, 0.2]",
+]  # fmt: skip
+
+
+def test_a_chunked_run_that_was_killed_resumes_to_the_same_weights(
+    changes: list[str], tmp_path: Path
+) -> None:
+    """Workers, accumulated batches and a learned temperature among them."""
+    more = [*changes, *CHUNKED]
+    train(load_recipe("small-stage1", more), tmp_path / "whole")
+    kill_when(tmp_path / "killed", "checkpoint-2", more)
+    train(load_recipe("small-stage1", more), tmp_path / "killed", resume=True)
+    one, other = weights(tmp_path / "whole"), weights(tmp_path / "killed")
+    assert all(torch.equal(tensor, other[name]) for name, tensor in one.items())
+    learned = [
+        load_file(tmp_path / run / "checkpoint-6" / "trained.safetensors")["log_temperature"]
+        for run in ("whole", "killed")
+    ]
+    assert learned[0] == learned[1] != torch.tensor(0.03, dtype=torch.float64).log()
+
+
+def test_chunks_and_processes_change_what_is_learned_by_rounding_only(
+    changes: list[str], tmp_path: Path
+) -> None:
+    plain = [*changes, "optimiser.accumulation=2"]
+    train(load_recipe("small-stage1", plain), tmp_path / "plain")
+    more = [*changes, "optimiser.accumulation=2", "data.keep_decoded=false"]
+    more += ["run.chunk_tokens=300", "run.processes=2", "run.threads=1"]
+    done = subprocess.run(
+        command("small-stage1", tmp_path / "chunked", more), capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    start = starting_model(load_recipe("small-stage1", changes)).encoder.state_dict()
+    one, two = weights(tmp_path / "plain"), weights(tmp_path / "chunked")
+    assert distance(one, two) < 0.05 * distance(one, start)
+
+
+def test_bad_samples_are_reported_and_the_plans_next_of_their_kind_come_instead(
+    small_world: Path, changes: list[str], tmp_path: Path
+) -> None:
+    rows = json.loads((small_world / "train" / "ti_fine.json").read_text())
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"not a picture")
+    for row in rows:
+        row["candidate"]["image"] = str(small_world / "train" / row["candidate"]["image"])
+    for number in (1, 5):
+        rows[number]["candidate"]["image"] = str(broken)
+    (tmp_path / "pairs.json").write_text(json.dumps(rows))
+    more = [
+        *changes, f'data.sources={{pairs="{tmp_path / "pairs.json"}"}}', "data.weights={}",
+        "data.keep_decoded=false", "optimiser.steps=3", "data.max_bad_share=0.1",
+    ]  # fmt: skip
+    run = tmp_path / "run"
+    train(load_recipe("small-stage1", more), run)
+    lines = [json.loads(line) for line in (run / "bad_samples-0.jsonl").read_text().splitlines()]
+    assert {line["row"] for line in lines} <= {1, 5}
+    assert lines
+    for line in lines:
+        assert line["source"] == "pairs"
+        assert "broken.png" in line["reason"]
+        assert line["filled_by"] not in (1, 5, None)
+    counted = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert counted
+    with pytest.raises(DataError, match=r"at most 0\.0% may be bad"):
+        train(load_recipe("small-stage1", [*more, "data.max_bad_share=0"]), tmp_path / "strict")
+
+
+def test_visual_tokens_on_disk_give_the_same_weights(
+    unbroken: Path, changes: list[str], tmp_path: Path
+) -> None:
+    more = [part for part in changes if "scratch" not in part]
+    more += [f"model.start={unbroken / 'model'}", "model.lora={rank=4, alpha=8, dropout=0.1}"]
+    more += ["data.keep_decoded=false", "optimiser.steps=2"]
+    found = []
+    for name in ("none", "filling", "full"):
+        cache = [] if name == "none" else [f"data.vision_cache={tmp_path / 'cache'}"]
+        train(load_recipe("small-stage2", [*more, *cache]), tmp_path / name)
+        found.append(weights(tmp_path / name))
+    assert list((tmp_path / "cache").rglob("*.safetensors"))
+    # Media that are not in the cache yet are computed in smaller batches: rounding.
+    for other in found[1:]:
+        assert distance(other, found[0]) < 1e-3 * distance(found[0], weights(unbroken))
+
+
+def test_the_released_update_is_reproduced(
+    unbroken: Path, changes: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Gradient over processes, clipped at 1, AdamW's epsilon 1e-8: the same as ours at both times 8."""
+    more = [part for part in changes if "scratch" not in part]
+    more += [f"model.start={unbroken / 'model'}", "optimiser.steps=1", "optimiser.warmup=0"]
+    more += ["optimiser.epsilon=1e-5"]
+    recipe = load_recipe("small-stage2", more)
+    found, run = [], ChunkedStep.run
+    for released in (8, None):
+        changed = {"muon_learning_rate": None, "released_processes": released}
+        optimiser = recipe.optimiser.model_copy(update=changed)
+        if released is None:
+
+            def divided(self: ChunkedStep, *args: Any, scale: float) -> torch.Tensor:
+                return run(self, *args, scale=scale / 8)
+
+            monkeypatch.setattr(ChunkedStep, "run", divided)
+        train(recipe.model_copy(update={"optimiser": optimiser}), tmp_path / str(released))
+        found.append(weights(tmp_path / str(released)))
+    start = weights(unbroken)
+    assert distance(*found) < 1e-5 * distance(found[0], start)
 
 
 def test_two_processes_learn_what_one_does(
@@ -104,9 +236,9 @@ def test_two_processes_learn_what_one_does(
     assert done.returncode == 0, done.stderr
     one, two = weights(unbroken), weights(run)
     start = starting_model(load_recipe("small-stage1", changes)).encoder.state_dict()
-    moved = torch.cat([(one[name] - start[name]).flatten() for name in one])
-    apart = torch.cat([(one[name] - two[name]).flatten() for name in one])
-    assert apart.norm() < 0.05 * moved.norm()  # Muon rounds to bf16, AdamW divides small by small
+    assert distance(one, two) < 0.05 * distance(
+        one, start
+    )  # Muon rounds to bf16, AdamW divides small by small
     lines = (run / "metrics.jsonl").read_text().splitlines()
     assert len(lines) == 4
 

@@ -167,7 +167,7 @@ class ChunkedStep:
     def _again(self, step: int, passed: Sequence[_Passed], hooks: Hooks) -> Iterator[Features]:
         """The features of chunks once more: those kept, the others decoded anew."""
         lost = [part.rows for part in passed if part.kept is None]
-        loads = self.feed.load(step, lost)
+        loads = self.feed.load(step, lost, again=True)
         for part in passed:
             if part.kept is not None:
                 yield dict(part.kept)

@@ -152,12 +152,13 @@ class Feed:
             if self._pool is not None:
                 self._first = {step: self._ask(step, rows)}
 
-    def load(self, step: int, chunks: Sequence[Rows]) -> Iterator[Loaded]:
+    def load(self, step: int, chunks: Sequence[Rows], *, again: bool = False) -> Iterator[Loaded]:
         """Give chunks in order; the next one is under way.
 
         Args:
             step: Their step.
             chunks: Rows of each.
+            again: They have been counted before.
 
         Raises:
             DataError: Too many samples are bad.
@@ -167,7 +168,9 @@ class Feed:
             now = asked if asked is not None and asked.rows == rows else self._ask(step, rows)
             more = number + 1 < len(chunks)
             asked = self._ask(step, chunks[number + 1]) if more else None
-            yield self._take(now)
+            loaded = self._take(now)
+            self.ledger.saw(0 if again else len(rows))
+            yield loaded
 
     def _cut(self, step: int) -> list[Rows]:
         rows_N = self.plan.rows[step]
@@ -223,7 +226,7 @@ class Feed:
         """The plan's next row of the same kind that can be read, and its sides."""
         if self._used[0] != step:
             self._used = (step, set())
-        bad, used = row, self._used[1]
+        faults, used = {row: error}, self._used[1]
         for spare in spare_rows(self.plan, self.kind_N, self.sizes, step, row).tolist():
             if spare in used:
                 continue
@@ -231,13 +234,13 @@ class Feed:
             try:
                 sides = self.collator.sides(self.pairs[spare], see)
             except ItemError as fault:
-                self.ledger.report(step, bad, self._source(row), error, None)
-                bad, error = spare, fault
+                faults[spare] = fault
                 continue
-            self.ledger.report(step, bad, self._source(row), error, spare)
+            for bad, reason in faults.items():
+                self.ledger.report(step, bad, self._source(bad), reason, spare)
             return spare, sides
         raise DataError(
-            f"Row {bad} of {self._source(row)!r} cannot be read, and no other of its kind: {error}",
+            f"Row {row} of {self._source(row)!r} cannot be read, and none of its kind: {error}",
             "Mend the data: `unite data check` finds all that is broken.",
         )
 

@@ -39,8 +39,8 @@ class Ledger:
                 "Mend them (`unite data check` finds all), or raise data.max_bad_share.",
             )
 
-    def report(self, step: int, row: int, source: str, error: ItemError, spare: int | None) -> None:
-        """Note a bad sample and the row that takes its place, if there is one."""
+    def report(self, step: int, row: int, source: str, error: ItemError, spare: int) -> None:
+        """Note a bad sample and the row that takes its place."""
         self.bad += 1
         line = {
             "step": step,

@@ -85,7 +85,17 @@ def train(
     )
     if _main_process():
         save_model(done, finished, card=model_card(recipe, output))
+    _part()
     return finished
+
+
+def _part() -> None:
+    """Processes end together: one that leaves while others still talk to it may abort them."""
+    import torch.distributed as dist
+
+    if world_size() > 1:
+        dist.barrier()
+        dist.destroy_process_group()
 
 
 def read_store(
@@ -202,7 +212,7 @@ def _fit(
 ) -> None:
     """Run the trainer; the encoder then holds the trained weights, adapters merged."""
     from datasets import Dataset
-    from transformers import PrinterCallback, TrainerCallback
+    from transformers import PrinterCallback, TrainerCallback, set_seed
 
     from unite.loss.module import MamclLoss
     from unite.model.adapters import add_adapters
@@ -217,6 +227,7 @@ def _fit(
 
     arguments = _arguments(recipe, output, plan)  # joins the processes, which decoding waits for
     lora, adapters = recipe.model.lora, None
+    set_seed(recipe.optimiser.seed)  # the trainer does so when the adapters are there already
     if lora is not None:
         adapters = add_adapters(model.encoder, lora.rank, lora.alpha, lora.dropout)
     if recipe.run.gradient_checkpointing:
