@@ -1,0 +1,427 @@
+"""A training step at the real width of Qwen2-VL-2B, fewer layers: what each saving gains.
+
+As many text-text as text-image and text-video pairs, real pictures and clips of 12 frames, LoRA
+with dropout, vision tower frozen. `padded` is the step of the released code: transformers' own
+modules, queries and candidates each padded to their longest, gradient checkpointing, a dense loss.
+Every line below it adds one saving and computes the same loss (dropout off in the first step, where
+they are compared, on in the second, which is timed). Each measurement runs in a process of its own.
+
+Usage: python benchmarks/step.py savings | memory | text
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+WIDTH, MLP, HEADS, KV_HEADS = 1536, 8960, 12, 2
+VISION_WIDTH = 1280
+TAU = 0.03
+PAIRS = 6
+FRAMES = 12
+TEXT_PAIRS = 96
+WORDS = [f"word{number}" for number in range(400)]
+
+
+# The model and its data
+
+
+def _model(depth: int, vision_depth: int, pixels: dict[str, int], frames: int) -> Any:
+    """Random weights; small limits of pixels keep the benchmark to minutes."""
+    from unite.model.checkpoint import Model
+    from unite.model.config import BackboneConfig, VisionConfig
+    from unite.model.qwen2_vl import Qwen2VLEncoder
+    from unite.model.scratch import random_model
+
+    small = random_model(WORDS, seed=0, width=32, mlp_width=32, depth=1, heads=2, kv_heads=2,
+                         vision_width=32, vision_depth=1, vision_heads=2, vocabulary=1000,
+                         side=84, nframes=frames, max_tokens=4096, init_std=0.02)  # fmt: skip
+    old = small.encoder.config
+    config = BackboneConfig(
+        width=WIDTH, mlp_width=MLP, depth=depth, heads=HEADS, kv_heads=KV_HEADS,
+        vocabulary=old.vocabulary, max_positions=32768,
+        image_token_id=old.image_token_id, video_token_id=old.video_token_id,
+        vision=VisionConfig(depth=vision_depth, width=VISION_WIDTH, heads=16,
+                            mlp_width=4 * VISION_WIDTH, out_width=WIDTH),
+    )  # fmt: skip
+    torch.manual_seed(0)
+    encoder = Qwen2VLEncoder(config)
+    for part in encoder.parameters():
+        nn.init.normal_(part, 0.0, 0.02) if part.dim() > 1 else nn.init.ones_(part)
+    policy = replace(
+        small.policy,
+        pixels=replace(small.policy.pixels, **pixels),
+        frames=replace(small.policy.frames, nframes=frames),
+        max_tokens=4096,
+        small_world=False,
+    )
+    return Model(encoder, small.tokenizer, policy, "benchmark")
+
+
+def _text(rng: random.Random, mean: float, spread: float) -> str:
+    """Heavy-tailed lengths, as captions and passages have."""
+    return " ".join(rng.choices(WORDS, k=min(400, max(3, round(rng.lognormvariate(mean, spread))))))
+
+
+def _pairs(count: int, folder: Path, size: int) -> Path:
+    """A pair file: text-text, text-image and text-video in turn."""
+    import av
+    from PIL import Image
+
+    rng, noise = random.Random(0), np.random.default_rng(0)
+    rows = []
+    for number in range(count):
+        kind = ("text", "image", "video")[number % 3]
+        query = {"text": _text(rng, 2.5, 0.5)}
+        if kind == "text":
+            rows.append({"query": query, "candidate": {"text": _text(rng, 4.0, 0.9)}})
+            continue
+        values = noise.integers(0, 255, (size * 3 // 4 // 8, size // 8, 3), np.uint8)
+        picture = Image.fromarray(values).resize((size, size * 3 // 4))
+        if kind == "image":
+            picture.save(folder / f"{number}.jpg")
+            rows.append({"query": query, "candidate": {"image": f"{number}.jpg"}})
+            continue
+        with av.open(str(folder / f"{number}.mp4"), "w") as file:
+            stream = file.add_stream("mpeg4", rate=8)
+            stream.width, stream.height, stream.pix_fmt = picture.width, picture.height, "yuv420p"
+            for shift in range(8 * FRAMES):
+                frame = np.roll(np.asarray(picture), shift * 4, 1)
+                file.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+            file.mux(stream.encode(None))
+        rows.append({"query": query, "candidate": {"video": f"{number}.mp4"}})
+    path = folder / "pairs.json"
+    path.write_text(json.dumps(rows))
+    return path
+
+
+def _setting(
+    model: Any, path: Path, *, chunk_tokens: int | None, cache: Path | None = None,
+    dropout: float = 0.05, keep: int = 128 << 20,
+) -> tuple[Any, Any]:  # fmt: skip
+    """The step and the network of a run over all pairs at once."""
+    from unite.data.mixture import plan_batches
+    from unite.data.sources import Source
+    from unite.data.store import PairStore
+    from unite.loss.module import MamclLoss
+    from unite.model.adapters import add_adapters
+    from unite.model.cost import Costs
+    from unite.model.preprocess import Preprocessor
+    from unite.model.transformer import wrap
+    from unite.model.vision_cache import Sight, VisionCache
+    from unite.training.batches import PairCollator
+    from unite.training.chunked import ChunkedStep
+    from unite.training.feed import Feed
+    from unite.training.ledger import Ledger
+
+    pairs = PairStore.build({"all": Source(path=path)}, path.parent / "store")
+    kept = VisionCache.of(model, model.policy, cache) if cache else None
+    torch.manual_seed(0)
+    add_adapters(model.encoder, 8, 16, dropout)
+    network = wrap(model).train()
+    loss = MamclLoss(network, temperature=TAU, masked=False, symmetric=False)
+    preprocessor = Preprocessor(model.tokenizer, model.policy)
+    plan = plan_batches(pairs.sizes, pairs.kind_N, batch_size=len(pairs), steps=4, seed=0)
+    feed = Feed(
+        plan, pairs, pairs.kind_N, pairs.sizes, PairCollator(preprocessor), Costs(model.policy),
+        Ledger(path.parent / "bad.jsonl", 0.0), Sight(model.policy, preprocessor.limits, kept),
+        chunk_tokens=chunk_tokens,
+    )  # fmt: skip
+    step = ChunkedStep(loss, feed, keep_bytes=keep, frozen_vision=True, vision_cache=kept)
+    return step, network
+
+
+# The padded step
+
+
+class Padded(nn.Module):
+    """transformers' Qwen2-VL, rows padded to the longest, as the released code runs it."""
+
+    def __init__(self, model: Any, checkpointing: bool) -> None:
+        super().__init__()
+        from peft import LoraConfig, get_peft_model
+        from transformers import Qwen2VLConfig, Qwen2VLModel
+
+        self.config = model.encoder.config
+        row = {key: value for key, value in self.config.to_json().items() if key != "model_type"}
+        kind = Qwen2VLConfig(**row)
+        self.net = Qwen2VLModel._from_config(kind, attn_implementation="sdpa")
+        self.net.visual.load_state_dict(model.encoder.visual.state_dict())
+        self.net.language_model.load_state_dict(model.encoder.model.state_dict())
+        torch.manual_seed(0)
+        targets = r"language_model\.layers\.\d+\..*_proj"
+        get_peft_model(self.net, LoraConfig(r=8, lora_alpha=16, lora_dropout=0.05,
+                                            target_modules=targets))  # fmt: skip
+        if checkpointing:
+            self.net.language_model.gradient_checkpointing_enable({"use_reentrant": False})
+            # Without it nothing before the first adapter takes a gradient and all is skipped.
+            self.net.language_model.get_input_embeddings().register_forward_hook(
+                lambda _, __, out: out.requires_grad_()
+            )
+
+    def forward(self, features: dict[str, Any], rows: Tensor) -> Tensor:
+        """Vectors of some rows of the features, padded to the longest of them."""
+        ids = features["input_ids_BL"][rows, : int(features["length_B"][rows].max())]
+        mask = torch.arange(ids.shape[1]) < features["length_B"][rows, None]
+        pads = self.config.image_token_id, self.config.video_token_id
+        embeds = self.net.language_model.get_input_embeddings()(ids)
+        if features["patches_PK"] is not None and (ids == pads[0]).any() | (ids == pads[1]).any():
+            seen = self.net.visual(features["patches_PK"], grid_thw=torch.tensor(features["grids"]))
+            visual = ((ids == pads[0]) | (ids == pads[1])) & mask
+            embeds = embeds.masked_scatter(visual[..., None], seen.pooler_output)
+        out = self.net.language_model(
+            inputs_embeds=embeds,
+            attention_mask=mask.long(),
+            position_ids=torch.arange(ids.shape[1]).expand(len(ids), -1),
+            use_cache=False,
+        )
+        last = out.last_hidden_state[torch.arange(len(ids)), features["length_B"][rows] - 1]
+        return F.normalize(last, dim=-1)
+
+    def step(self, features: dict[str, Any]) -> Tensor:
+        """Queries, then candidates, then the dense loss."""
+        query, candidate = (
+            self(features, (features["side"] == side).nonzero()[:, 0]) for side in (0, 1)
+        )
+        score = query @ candidate.T / TAU
+        loss = F.cross_entropy(score, torch.arange(len(score)))
+        loss.backward()
+        return loss.detach()
+
+
+# Savings
+
+SAVINGS = {
+    "padded": "transformers, padded, checkpointing",
+    "no-checkpointing": "− checkpointing",
+    "packed": "our forward pass: packed, vision in one attention call",
+    "prefix": "+ shared prompt prefix",
+    "last": "+ last layer for the pooled token only",
+    "cache": "+ visual tokens from disk",
+    "chunked": "in chunks (GradCache), visual tokens computed",
+    "chunked-cache": "in chunks, visual tokens from disk",
+}
+PIXELS = {"min_pixels": 256 * 784, "max_pixels": 1280 * 784}
+
+
+def _saving(name: str, folder: Path) -> dict[str, float]:
+    from unite.model import language, qwen2_vl
+    from unite.training.chunked import Hooks
+
+    model = _model(3, 3, PIXELS, FRAMES)
+    chunk_tokens = 2500 if name.startswith("chunked") else None
+    cache = folder / "cache" if name.endswith("cache") else None
+    step, network = _setting(model, folder / "pairs.json", chunk_tokens=chunk_tokens, cache=cache)
+    hooks = Hooks(Tensor.backward, nullcontext, lambda features: features)
+    run: Callable[[int], Tensor] = lambda number: step.run(network, number, hooks)  # noqa: E731
+    if name in ("padded", "no-checkpointing"):
+        plain = Padded(_model(3, 3, PIXELS, FRAMES), name == "padded")
+        network = plain
+
+        def run(number: int) -> Tensor:
+            (loaded,) = step.feed.load(number, step.feed.chunks(number))
+            return plain.step(loaded.features)
+
+    elif name == "packed":
+        qwen2_vl.shared_prefix = lambda *_: 0  # type: ignore[assignment]
+    if name in ("packed", "prefix"):
+        whole = language.DecoderLayer.forward
+
+        def every(self: Any, hidden: Tensor, rotation: Any, packing: Any, *, last: bool = False
+                  ) -> Tensor:  # fmt: skip
+            out = whole(self, hidden, rotation, packing)
+            return out[packing.last_B] if last else out
+
+        language.DecoderLayer.forward = every  # type: ignore[method-assign]
+    network.eval()
+    loss = float(run(0))
+    network.train()
+    start = time.perf_counter()
+    run(1)
+    seconds = time.perf_counter() - start
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return {"seconds": seconds, "megabytes": peak, "loss": loss}
+
+
+def savings() -> None:
+    """A table of the savings, and whether all compute one loss."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        _pairs(PAIRS, folder, 640)
+        print("| step | seconds | examples/s | against padded | peak MB | loss, dropout off |")
+        print("|---|---|---|---|---|---|")
+        base = 0.0
+        for key, label in SAVINGS.items():
+            found = _apart("saving", key, name)
+            base = base or found["seconds"]
+            print(
+                f"| {label} | {found['seconds']:.1f} | {PAIRS / found['seconds']:.2f} "
+                f"| {base / found['seconds']:.2f}× | {found['megabytes']:.0f} "
+                f"| {found['loss']:.5f} |",
+                flush=True,
+            )
+
+
+# Memory
+
+SMALL = {"min_pixels": 16 * 784, "max_pixels": 36 * 784, "clip_min_pixels": 16 * 784}
+
+
+def _memory(count: int, folder: Path) -> dict[str, float]:
+    from unite.training.chunked import Hooks
+
+    step, network = _setting(_model(2, 1, SMALL, 4), folder / "pairs.json", chunk_tokens=2500)
+    hooks = Hooks(Tensor.backward, nullcontext, lambda features: features)
+    chunks = len(step.feed.chunks(0))
+    start = time.perf_counter()
+    step.run(network, 0, hooks)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return {"megabytes": peak, "chunks": chunks, "seconds": time.perf_counter() - start}
+
+
+def memory() -> None:
+    """Peak memory of a chunked step by global batch."""
+    print("| pairs in the batch | chunks | peak MB | of the first | seconds |")
+    print("|---|---|---|---|---|")
+    first = 0.0
+    for count in (64, 256, 1024):
+        with tempfile.TemporaryDirectory() as name:
+            _pairs(count, Path(name), 160)
+            found = _apart("memory", str(count), name)
+            first = first or found["megabytes"]
+            print(
+                f"| {count} | {found['chunks']:.0f} | {found['megabytes']:.0f} "
+                f"| {found['megabytes'] / first:.2f}× | {found['seconds']:.0f} |",
+                flush=True,
+            )
+
+
+# Text against sentence-transformers
+
+
+class _Theirs(nn.Module):
+    """The padded network where sentence-transformers' loss expects its model."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.plain = Padded(model, checkpointing=False)
+
+    def forward(self, features: dict[str, Tensor]) -> dict[str, Tensor]:
+        length_B = features["attention_mask"].sum(1)
+        given = {"input_ids_BL": features["input_ids"], "length_B": length_B, "patches_PK": None}
+        rows = torch.arange(len(length_B))
+        return {**features, "sentence_embedding": self.plain(given, rows)}
+
+
+def _text_pairs(folder: Path) -> None:
+    rng = random.Random(1)
+    rows = [
+        {"query": {"text": _text(rng, 2.3, 0.5)}, "candidate": {"text": _text(rng, 3.9, 0.8)}}
+        for _ in range(TEXT_PAIRS)
+    ]
+    (folder / "pairs.json").write_text(json.dumps(rows))
+
+
+def _text_step(who: str, size: int, folder: Path) -> dict[str, float]:
+    from sentence_transformers.sentence_transformer.losses import (
+        CachedMultipleNegativesRankingLoss,
+    )
+
+    from unite.training.chunked import Hooks
+
+    model = _model(3, 1, PIXELS, 4)
+    step, network = _setting(
+        model, folder / "pairs.json", chunk_tokens=size if who == "ours" else None
+    )
+    hooks = Hooks(Tensor.backward, nullcontext, lambda features: features)
+    if who == "ours":
+        run: Callable[[int], Any] = lambda number: step.run(network, number, hooks)  # noqa: E731
+    else:
+        theirs = _Theirs(_model(3, 1, PIXELS, 4)).train()
+        loss = CachedMultipleNegativesRankingLoss(theirs, 1 / TAU, mini_batch_size=size)  # type: ignore[arg-type]
+
+        def run(number: int) -> Any:
+            (loaded,) = step.feed.load(number, step.feed.chunks(number))
+            features = loaded.features
+            sides = []
+            for side in (0, 1):
+                rows = (features["side"] == side).nonzero()[:, 0]
+                longest = int(features["length_B"][rows].max())
+                mask = torch.arange(longest) < features["length_B"][rows, None]
+                ids = features["input_ids_BL"][rows, :longest]
+                sides.append({"input_ids": ids, "attention_mask": mask.long()})
+            value = loss(sides, None)
+            value.backward()
+            return value
+
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    seconds = []
+    for number in range(3):
+        start = time.perf_counter()
+        run(number)
+        seconds.append(time.perf_counter() - start)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return {"seconds": min(seconds[1:]), "megabytes": (peak - before) / 1024}
+
+
+def text() -> None:
+    """Text pairs with heavy-tailed lengths against the cached loss of sentence-transformers."""
+    print("| step | chunk | seconds | examples/s | MB over the model |")
+    print("|---|---|---|---|---|")
+    with tempfile.TemporaryDirectory() as name:
+        _text_pairs(Path(name))
+        for who, size in (("theirs", 4), ("theirs", 8), ("theirs", 16), ("ours", 1000),
+                          ("ours", 2000), ("ours", 4000)):  # fmt: skip
+            found = _apart("text_step", who, str(size), name)
+            label = "CachedMultipleNegativesRankingLoss" if who == "theirs" else "ours"
+            unit = "rows" if who == "theirs" else "tokens"
+            print(
+                f"| {label} | {size} {unit} | {found['seconds']:.1f} "
+                f"| {TEXT_PAIRS / found['seconds']:.2f} | {found['megabytes']:.0f} |",
+                flush=True,
+            )
+
+
+def _apart(what: str, *arguments: str) -> dict[str, float]:
+    """One measurement in a process of its own."""
+    command = [sys.executable, __file__, "one", what, *arguments]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    return dict(json.loads(done.stdout.splitlines()[-1]))
+
+
+def main() -> None:
+    """Run a table, or one measurement of it."""
+    match sys.argv[1:]:
+        case ["one", "saving", name, folder]:
+            found = _saving(name, Path(folder))
+        case ["one", "memory", count, folder]:
+            found = _memory(int(count), Path(folder))
+        case ["one", "text_step", who, size, folder]:
+            found = _text_step(who, int(size), Path(folder))
+        case ["savings"] | ["memory"] | ["text"]:
+            {"savings": savings, "memory": memory, "text": text}[sys.argv[1]]()
+            return
+        case _:
+            sys.exit(__doc__)
+    assert all(math.isfinite(value) for value in found.values())
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()
