@@ -148,23 +148,33 @@ def _sides(pairs: Iterable[Pair]) -> Iterator[Item]:
         yield from (pair.query, pair.candidate, *pair.negatives)
 
 
-def _claim(recipe: Recipe, output: Path, *, resume: bool) -> None:
-    """Make the run directory ours, or refuse: a run is never overwritten or mixed with another."""
+def refuse_taken(recipe: Recipe, output: Path, *, resume: bool) -> None:
+    """Refuse a directory of another run: one is never overwritten or mixed with another.
+
+    Raises:
+        RecipeError: There is a run that this one does not go on with.
+    """
     path = output / "recipe.json"
-    row = recipe.model_dump_json(indent=2)
-    if path.exists():
-        if not resume:
-            raise RecipeError(
-                f"{output} already holds a run.", "Add --resume, or choose another directory."
-            )
-        if _learned(json.loads(path.read_text())) != _learned(json.loads(row)):
-            raise RecipeError(
-                f"{output} holds a run of another recipe.",
-                "Choose another directory, or resume with the recipe it began with.",
-            )
+    if not path.exists():
+        return
+    if not resume:
+        raise RecipeError(
+            f"{output} already holds a run.", "Add --resume, or choose another directory."
+        )
+    if _learned(json.loads(path.read_text())) != _learned(json.loads(recipe.model_dump_json())):
+        raise RecipeError(
+            f"{output} holds a run of another recipe.",
+            "Choose another directory, or resume with the recipe it began with.",
+        )
+
+
+def _claim(recipe: Recipe, output: Path, *, resume: bool) -> None:
+    """Make the run directory ours."""
+    refuse_taken(recipe, output, resume=resume)
+    path = output / "recipe.json"
     output.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
-    partial.write_text(row + "\n", encoding="utf-8")
+    partial.write_text(recipe.model_dump_json(indent=2) + "\n", encoding="utf-8")
     partial.replace(path)
 
 
