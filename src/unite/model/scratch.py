@@ -75,13 +75,17 @@ def random_model(
     )
     encoder = Qwen2VLEncoder(config)
     _initialise(encoder, init_std, torch.Generator().manual_seed(seed))
-    policy = Policy(
+    return Model(encoder, tokenizer, small_policy(side, nframes, max_tokens), name="random")
+
+
+def small_policy(side: int, nframes: int, max_tokens: int) -> Policy:
+    """The policy of a small model: see `random_model`."""
+    return Policy(
         pixels=_small_pixels(side),
         frames=FramePolicy(nframes=nframes),
         max_tokens=max_tokens,
         small_world=True,
     )
-    return Model(encoder, tokenizer, policy, name="random")
 
 
 def _initialise(encoder: nn.Module, std: float, generator: torch.Generator) -> None:
