@@ -322,7 +322,7 @@ class _Theirs(nn.Module):
         super().__init__()
         self.plain = Padded(model, checkpointing=False)
 
-    def forward(self, features: dict[str, Tensor]) -> dict[str, Tensor]:
+    def forward(self, features: dict[str, Tensor], **_: Any) -> dict[str, Tensor]:
         length_B = features["attention_mask"].sum(1)
         given = {"input_ids_BL": features["input_ids"], "length_B": length_B, "patches_PK": None}
         rows = torch.arange(len(length_B))
@@ -339,6 +339,7 @@ def _text_pairs(folder: Path) -> None:
 
 
 def _text_step(who: str, size: int, folder: Path) -> dict[str, float]:
+    from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer.losses import (
         CachedMultipleNegativesRankingLoss,
     )
@@ -353,8 +354,9 @@ def _text_step(who: str, size: int, folder: Path) -> dict[str, float]:
     if who == "ours":
         run: Callable[[int], Any] = lambda number: step.run(network, number, hooks)  # noqa: E731
     else:
-        theirs = _Theirs(_model(3, 1, PIXELS, 4)).train()
-        loss = CachedMultipleNegativesRankingLoss(theirs, 1 / TAU, mini_batch_size=size)  # type: ignore[arg-type]
+        theirs = SentenceTransformer(modules=[_Theirs(_model(3, 1, PIXELS, 4))], device="cpu")
+        theirs.train()
+        loss = CachedMultipleNegativesRankingLoss(theirs, 1 / TAU, mini_batch_size=size)
 
         def run(number: int) -> Any:
             (loaded,) = step.feed.load(number, step.feed.chunks(number))

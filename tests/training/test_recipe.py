@@ -1,9 +1,11 @@
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
+from unite.data.sources import Source
 from unite.errors import RecipeError
-from unite.training.recipe import Recipe, load_recipe, shipped
+from unite.training.recipe import OptimiserRecipe, Recipe, load_recipe, shipped, sources_of
 
 ROOT = ["data.root=/somewhere"]
 
@@ -65,7 +67,14 @@ def test_a_change_that_is_none_is_explained(change: str) -> None:
         ("optimiser.steps=0", "steps"),
         ("loss.temperature=-1", "temperature"),
         ("loss.blend=2", "blend"),
-        ("optimiser.batch_size=127", "multiple of run.processes"),
+        ("optimiser.batch_size=1", "at least run.processes"),
+        ("optimiser.accumulation=0", "accumulation"),
+        ("loss.temperature_bounds=[0.05, 0.1]", "not within"),
+        ("loss.mask_by_query=true", "masked symmetric"),
+        ("data.modality_weights={'text→sound'=1}", "sound"),
+        ("data.modality_weights={'text→image'=-1}", "text→image"),
+        ("data.vision_cache='cache'", "model.lora"),
+        ("optimiser.released_processes=8", "muon_learning_rate"),
         ("data.weights={nowhere=1}", "unknown source"),
         ('stage="other"', "not understood"),
     ],
@@ -73,6 +82,56 @@ def test_a_change_that_is_none_is_explained(change: str) -> None:
 def test_values_out_of_range_are_named(change: str, complaint: str) -> None:
     with pytest.raises(RecipeError, match=complaint):
         load_recipe("small-stage1", [*ROOT, change])
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        (["run.chunk_tokens=100", "run.gradient_checkpointing=true"], "choose one"),
+        (["data.g_min=4", "data.batches='single-source'"], "mixed batches"),
+    ],
+)
+def test_values_that_do_not_go_together_are_named(changes: list[str], complaint: str) -> None:
+    with pytest.raises(RecipeError, match=complaint):
+        load_recipe("small-stage1", [*ROOT, *changes])
+
+
+def test_a_run_is_steps_or_epochs_long() -> None:
+    recipe = load_recipe("small-stage1", [*ROOT, "optimiser.epochs=2"])
+    assert recipe.optimiser.steps is None
+    assert recipe.optimiser.length(1000) == 2000 // 128
+    assert load_recipe("small-stage1", ROOT).optimiser.length(5) == 400
+    accumulated = load_recipe(
+        "small-stage1", [*ROOT, "optimiser.epochs=2", "optimiser.accumulation=3"]
+    )
+    assert accumulated.optimiser.length(1000) == 5
+    with pytest.raises(RecipeError, match="do not fill one step"):
+        recipe.optimiser.length(20)
+    with pytest.raises(ValidationError, match="either steps or epochs"):
+        OptimiserRecipe(learning_rate=1e-3)
+
+
+def test_a_source_is_a_path_or_a_table(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text("[]")
+    (tmp_path / "clips").mkdir()
+    recipe = load_recipe(
+        "small-stage1",
+        [
+            f"data.root={tmp_path}",
+            'data.sources={a="a.json", b={path="clips", kind="folder", instruction="Find it."}}',
+            "data.weights={}",
+        ],
+    )
+    found = sources_of(recipe)
+    assert found["a"] == Source(path=tmp_path / "a.json")
+    assert found["b"] == Source(path=tmp_path / "clips", kind="folder", instruction="Find it.")
+
+
+def test_a_source_of_no_weight_need_not_be_there(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text("[]")
+    changes = [f"data.root={tmp_path}", 'data.sources={a="a.json", b="b.json"}']
+    recipe = load_recipe("small-stage1", [*changes, "data.weights={b=0}"])
+    assert list(sources_of(recipe)) == ["a"]
 
 
 def test_a_model_starts_from_one_thing() -> None:
