@@ -19,13 +19,24 @@ def train(
         list[str] | None, typer.Option("--set", help="section.key=value; may be repeated.")
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where the run stopped.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check and plan the run, and tell what it would cost.")
+    ] = False,
+    json_: Annotated[bool, typer.Option("--json", help="Print the dry run as JSON.")] = False,
 ) -> None:
     """Train one stage; the finished model is OUT/model."""
     from unite.training.launch import end_with_launcher, launch
     from unite.training.recipe import load_recipe, sources_of
 
+    if json_ and not dry_run:
+        raise typer.BadParameter("It is for --dry-run.", param_hint="--json")
     end_with_launcher()
     loaded = load_recipe(recipe, change or ())
+    if dry_run:
+        from unite.cli.dry_run import show
+
+        show(loaded, out, resume=resume, as_json=json_)
+        return
     sources_of(loaded)
     if "RANK" in os.environ or loaded.run.processes == 1:
         finished = run_stage(loaded, out, resume=resume)
