@@ -62,10 +62,9 @@ def test_what_the_standard_parser_refuses_is_refused(text: str) -> None:
 
 @pytest.mark.parametrize("broken", ['{"a": }', '{"a" 1}', '"open', "1 2", "[", "tru"])
 def test_rows_before_a_fault_are_given_and_the_fault_is_numbered(broken: str) -> None:
-    found = []
+    found: list[Any] = []
     with pytest.raises(DataError, match="row 3"):
-        for row in elements(PATH, io.StringIO(f'[{{"a": 1}}, 2, {broken}, 4]')):
-            found.append(row)
+        found.extend(elements(PATH, io.StringIO(f'[{{"a": 1}}, 2, {broken}, 4]')))
     assert found[:2] == [{"a": 1}, 2]
 
 

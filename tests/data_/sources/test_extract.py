@@ -4,11 +4,13 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from tests.data_.sources.conftest import picture, table
 from tests.media.conftest import write_clip
 
+from unite.data.sources import Source, read_source
 from unite.data.sources.extract import keep
 from unite.data.sources.suffixes import medium_of
-from unite.errors import DataError
+from unite.errors import UniteError
 
 
 def test_equal_content_is_one_file_and_is_not_written_again(tmp_path: Path) -> None:
@@ -40,8 +42,12 @@ def test_many_writers_of_one_file(tmp_path: Path) -> None:
 
 def test_where_nothing_can_be_written_the_reason_is_given(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(DataError, match="Cannot write"):
+    with pytest.raises(UniteError, match="Cannot write"):
         keep(b"abc", tmp_path / "file")
+    path = table(tmp_path / "t.parquet", [{"q": "a", "c": {"bytes": picture()}}] * 3)
+    source = Source(path=path, query="q", candidate="c")
+    with pytest.raises(UniteError, match="Cannot write"):
+        list(read_source(source, "s", tmp_path / "file"))
 
 
 @pytest.mark.parametrize("form", ["PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "AVIF"])

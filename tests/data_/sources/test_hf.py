@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 from tests.data_.sources.conftest import CLIP, Read, bad, good, lines, picture, put, table
 
+from unite.data.sources import Source, source_files
 from unite.errors import DataError
 from unite.media.image import open_image
 from unite.types import Clip, Modality
@@ -119,6 +120,8 @@ def test_what_makes_a_pair_must_be_said(read: Read, tmp_path: Path) -> None:
     table(tmp_path / "t.parquet", [{"caption": "a", "image": "b.png"}])
     with pytest.raises(DataError, match="Give query and candidate"):
         read(tmp_path / "t.parquet", query="caption")
+    with pytest.raises(DataError, match="Give query and candidate"):
+        source_files(Source(path=tmp_path / "t.parquet"))
 
 
 def test_a_hub_name_without_a_network_is_a_plain_error(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -92,12 +93,20 @@ def test_what_is_unknown_or_missing_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_fingerprint_changes_with_the_source_only(kind: str, tmp_path: Path) -> None:
     path = make(kind, tmp_path / "data")
-    source = Source(path=path)
+    columns = {"query": "query", "candidate": "candidate"} if kind == "hf" else {}
+    source = Source(path=path, **columns)
     before = fingerprint(source)
     assert fingerprint(source) == before
-    assert fingerprint(Source(path=path, instruction="other")) != before
+    assert fingerprint(replace(source, instruction="other")) != before
     changed = next(one for one in (path, *path.rglob("*")) if one.is_file())
     os.utime(changed, ns=(1, 1))
+    assert fingerprint(source) != before
+
+
+def test_a_fingerprint_changes_where_media_are_found_elsewhere(tmp_path: Path) -> None:
+    source = Source(path=make("unite", tmp_path / "data"))
+    before = fingerprint(source)
+    put(tmp_path / "data" / "a.png", picture())  # unpacked at the root after a first look
     assert fingerprint(source) != before
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from threading import get_ident
 
 from unite.data.sources.suffixes import suffix_of
-from unite.errors import DataError
+from unite.errors import UniteError
 
 
 def keep(data: bytes, folder: Path) -> str:
@@ -22,7 +22,7 @@ def keep(data: bytes, folder: Path) -> str:
         folder: Where extracted media lie, spread over 256 folders.
 
     Raises:
-        DataError: It cannot be written.
+        UniteError: It cannot be written; no fault of the row, so it ends the reading.
     """
     digest = hashlib.sha256(data).hexdigest()[:32]
     path = folder.resolve() / digest[:2] / f"{digest}{suffix_of(data)}"
@@ -33,7 +33,7 @@ def keep(data: bytes, folder: Path) -> str:
             partial.write_bytes(data)
             partial.replace(path)
     except OSError as error:
-        raise DataError(
+        raise UniteError(
             f"Cannot write {path}: {error.strerror}.", "Is there space, and may one write there?"
         ) from error
     return str(path)

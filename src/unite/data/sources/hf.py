@@ -7,6 +7,7 @@ itself only; a saved data set and the hub are read with it, never decoding media
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,9 @@ def files(source: Source) -> list[Path]:
     """The files of rows; none for the hub, whose state is not looked up.
 
     Raises:
-        DataError: The folder holds none.
+        DataError: The folder holds none, or it is not said which columns make a pair.
     """
+    _columns(source)
     path = _home(source)
     if path.is_file():
         return [path]
@@ -49,21 +51,18 @@ def rows(source: Source, extracted: Path) -> Iterator[Row]:
     Raises:
         DataError: It cannot be read, or it is not said which columns make a pair.
     """
-    if source.query is None or source.candidate is None:
-        raise DataError(
-            f"{source.path}: which columns are the query and the candidate is not said.",
-            "Give query and candidate, such as query=caption, candidate=image.",
-        )
+    query, candidate = _columns(source)
     path = _home(source)
     if path.is_file() or (path.exists() and not is_saved(path)):
         for file in files(source):
             base = (source.media or file.parent).resolve()
             for number, cells in read_table(file):
-                yield from _rows(source, number, f"{file.name}:{number}", cells, base, extracted)
+                row = Row(number, f"{file.name}:{number}", cells, base)
+                yield from _pairs(row, query, candidate, extracted)
         return
     base = (source.media or path).resolve()
     for number, cells in enumerate(_cells(source, path), 1):
-        yield from _rows(source, number, f"row {number}", cells, base, extracted)
+        yield from _pairs(Row(number, f"row {number}", cells, base), query, candidate, extracted)
 
 
 def is_saved(path: Path) -> bool:
@@ -83,22 +82,27 @@ def _of_split(path: Path, split: str) -> bool:
     return split in path.parts[:-1] or stem == split or stem.startswith(f"{split}-")
 
 
-def _rows(
-    source: Source, number: int, place: str, cells: Any, base: Path, extracted: Path
-) -> Iterator[Row]:
+def _columns(source: Source) -> tuple[str, str]:
+    if source.query is None or source.candidate is None:
+        raise DataError(
+            f"{source.path}: which columns are the query and the candidate is not said.",
+            "Give query and candidate, such as caption and image.",
+        )
+    return source.query, source.candidate
+
+
+def _pairs(row: Row, query: str, candidate: str, extracted: Path) -> Iterator[Row]:
     """The pairs of one row; several where a cell holds several captions."""
-    if isinstance(cells, DataError):
-        yield Row(number, place, cells)
-        return
     try:
-        if not isinstance(cells, dict):
-            raise DataError(f"The row is no object but {type(cells).__name__}.")
-        query = parts(cells, source.query or "", extracted)
-        candidate = parts(cells, source.candidate or "", extracted)
-        for pair in pairs_of(query, candidate):
-            yield Row(number, place, pair, base)
+        if isinstance(row.value, DataError):
+            raise row.value
+        if not isinstance(row.value, dict):
+            raise DataError(f"The row is no object but {type(row.value).__name__}.")
+        sides = [parts(row.value, columns, extracted) for columns in (query, candidate)]
+        for pair in pairs_of(*sides):
+            yield replace(row, value=pair)
     except DataError as error:
-        yield Row(number, place, error)
+        yield replace(row, value=error)
 
 
 def _cells(source: Source, path: Path) -> Iterator[dict[str, Any]]:

@@ -38,8 +38,26 @@ def read_source(source: Source, name: str, extracted: Path) -> Iterator[Pair | B
     Raises:
         DataError: The source as a whole cannot be read, or breaks off.
     """
+    return (pair for _, pair in read_placed(source, name, extracted))
+
+
+def read_placed(source: Source, name: str, extracted: Path) -> Iterator[tuple[Row, Pair | BadRow]]:
+    """The same, each with the row that it was, whose number and place messages can name.
+
+    Raises:
+        DataError: The source as a whole cannot be read, or breaks off.
+    """
     for row in _reader(source).rows(source, extracted):
-        yield _pair(row, name, source.instruction)
+        yield row, _pair(row, name, source.instruction)
+
+
+def source_files(source: Source) -> list[Path]:
+    """The files of a source, in a stable order.
+
+    Raises:
+        DataError: There are none, or an option that the source needs is missing.
+    """
+    return _reader(source).files(source)
 
 
 def fingerprint(source: Source) -> str:
@@ -50,16 +68,19 @@ def fingerprint(source: Source) -> str:
     """
     options = {key: str(value) for key, value in asdict(source).items() if value is not None}
     try:
-        states = [
-            (str(path), path.stat().st_size, path.stat().st_mtime_ns)
-            for path in _reader(source).files(source)
-        ]
+        states = [_state(path) for path in source_files(source)]
     except OSError as error:
         raise DataError(
             f"Cannot read {error.filename}: {error.strerror}.", "Check the path."
         ) from error
     row = [recognise(source), options, str(source.path.resolve()), states]
     return hashlib.sha256(json.dumps(row).encode()).hexdigest()
+
+
+def _state(path: Path) -> tuple[str, int, int]:
+    """A file by its size and time; a folder by its place only, whatever comes to lie in it."""
+    stat = path.stat()
+    return str(path), *((0, 0) if path.is_dir() else (stat.st_size, stat.st_mtime_ns))
 
 
 def _reader(source: Source) -> Reader:

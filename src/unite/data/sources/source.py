@@ -68,7 +68,7 @@ class Reader(Protocol):
     """One kind of source; a module of this package for each."""
 
     def files(self, source: Source) -> list[Path]:
-        """The files whose change means that the pairs have changed, in a stable order."""
+        """Files whose change means that the pairs have changed, and folders they depend on."""
         ...
 
     def rows(self, source: Source, extracted: Path) -> Iterator[Row]:

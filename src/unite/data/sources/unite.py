@@ -26,6 +26,28 @@ _LOOKED_AT = 100  # rows in which the first media are looked for
 
 
 def files(source: Source) -> list[Path]:
+    """The metadata of every set, in the order of their names, and where its media were found.
+
+    Raises:
+        DataError: There is none, or not the one asked for.
+    """
+    sets = _sets(source)
+    return [*sets, *(media_folder(path, source.media) for path in sets)]
+
+
+def rows(source: Source, extracted: Path) -> Iterator[Row]:
+    """Rows of all sets, one set after the other.
+
+    Raises:
+        DataError: A set cannot be read.
+    """
+    for path in _sets(source):
+        folder = media_folder(path, source.media)
+        for number, value in read_rows(path):
+            yield Row(number, f"{path.parent.name}/{path.name}:{number}", value, folder)
+
+
+def _sets(source: Source) -> list[Path]:
     """The metadata of every set, in the order of their names.
 
     Raises:
@@ -48,18 +70,6 @@ def files(source: Source) -> list[Path]:
             f"{source.path} holds no set {source.subset!r}.", did_you_mean(source.subset, sets)
         )
     return [sets[source.subset]]
-
-
-def rows(source: Source, extracted: Path) -> Iterator[Row]:
-    """Rows of all sets, one set after the other.
-
-    Raises:
-        DataError: A set cannot be read.
-    """
-    for path in files(source):
-        folder = media_folder(path, source.media)
-        for number, value in read_rows(path):
-            yield Row(number, f"{path.parent.name}/{path.name}:{number}", value, folder)
 
 
 def media_folder(metadata: Path, given: Path | None) -> Path:
