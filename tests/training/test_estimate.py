@@ -1,6 +1,5 @@
 """Estimates against numbers worked out by hand, known models, and what autograd really keeps."""
 
-
 import pytest
 import torch
 
