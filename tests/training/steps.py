@@ -31,7 +31,10 @@ from unite.training.ledger import Ledger
 
 SOURCES = ("tt", "i2t", "t2v", "t2ti", "it2i_edit", "vt2v")
 BATCH = 27
+STEPS = {"ddp": 3, "fsdp": 1}
 FSDP_TOKENS = (1,)
+UNEVEN = {2: 1380, 4: 710}
+"""Tokens at which some processes have one chunk and others have two."""
 SHAPES = {
     "width": 32, "mlp_width": 48, "depth": 3, "heads": 4, "kv_heads": 2, "vision_width": 32,
     "vision_depth": 1, "vision_heads": 2, "vocabulary": 400, "side": 84, "nframes": 4,
@@ -98,11 +101,13 @@ class Setting:
         no_sync = getattr(network, "no_sync", nullcontext)
         return Hooks(Tensor.backward, no_sync, lambda features: features, **options)
 
-    def run(self, step: int = 0, network: nn.Module | None = None, **options: Any) -> Tensor:
-        """The loss of a step; its gradient is in the parameters."""
+    def run(self, steps: int = 1, network: nn.Module | None = None, **options: Any) -> Tensor:
+        """The sum of the losses of some steps; its gradient is in the parameters."""
         torch.manual_seed(7)
+        hooks = self.hooks(network, **options)
         with self.feed:
-            return self.step.run(network or self.network, step, self.hooks(network, **options))
+            losses = [self.step.run(network or self.network, step, hooks) for step in range(steps)]
+        return torch.stack(losses).sum()
 
     def in_one_graph(self, step: int = 0) -> Tensor:
         """The same chunks and random numbers, but one graph over all."""
@@ -129,7 +134,7 @@ def processes(number: int, world: int, folder: str, files: str, kind: str) -> No
     meeting = Path(folder) / "meeting"
     dist.init_process_group("gloo", init_method=f"file://{meeting}", rank=number, world_size=world)
     found: dict[str, Any] = {}
-    for form in forms(kind):
+    for form in forms(kind, world):
         setting = Setting(Path(files), Path(folder), **form)
         found[str(form)] = _distributed(setting, kind)
     torch.save(found, Path(folder) / f"{number}.pt")
@@ -137,7 +142,7 @@ def processes(number: int, world: int, folder: str, files: str, kind: str) -> No
     dist.destroy_process_group()
 
 
-def forms(kind: str) -> list[dict[str, Any]]:
+def forms(kind: str, world: int) -> list[dict[str, Any]]:
     """What is compared with one process: no dropout, since processes draw their own."""
     if kind == "fsdp":
         return [{"chunk_tokens": tokens, "dropout": 0.0} for tokens in FSDP_TOKENS]
@@ -146,7 +151,7 @@ def forms(kind: str) -> list[dict[str, Any]]:
          "bounds": (0.01, 1.0)}
         for tokens, dropout, masked, symmetric in (
             (None, 0.0, True, False), (700, 0.0, True, False), (700, None, False, True),
-            (500, 0.0, True, True),
+            (UNEVEN[world], 0.0, True, True),
         )
     ]  # fmt: skip
 
@@ -159,11 +164,11 @@ def _distributed(setting: Setting, kind: str) -> dict[str, Any]:
         for layer in setting.model.encoder.model.layers:
             fully_shard(layer)
         network: Any = fully_shard(setting.network)
-        loss = setting.run(network=network, equal_forwards=True)
+        loss = setting.run(STEPS["fsdp"], network, equal_forwards=True)
         grads = {name: part.full_tensor() for name, part in _sharded(network)}
         return {"loss": loss, "gradients": grads, "rows": rows}
     setting.loss.model = DistributedDataParallel(setting.network)
-    loss = setting.run(network=setting.loss.model)
+    loss = setting.run(STEPS["ddp"], setting.loss.model)
     return {"loss": loss, "gradients": setting.gradients(), "rows": rows}
 
 

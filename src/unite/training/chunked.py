@@ -87,9 +87,12 @@ class ChunkedStep:
             This process's part of the loss; the mean over processes is that of the batch.
         """
         chunks = self.feed.chunks(step)
-        forwards = _most(len(chunks)) if hooks.equal_forwards else len(chunks)
-        if forwards == 1:
+        # All go the same way: a process that is done in one pass would meet the others'
+        # collectives in another order.
+        most = 1 if self.feed.chunk_tokens is None else _most(len(chunks))
+        if most == 1:
             return self._whole(model, step, chunks, hooks, scale)
+        forwards = most if hooks.equal_forwards else len(chunks)
         passed = self._first_pass(model, step, chunks, hooks, forwards)
         self.feed.prepare(step + 1)
         leaf_RD = torch.cat([part.vector_CD for part in passed]).requires_grad_()
