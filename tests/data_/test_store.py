@@ -21,9 +21,10 @@ from tests.data_.sources.conftest import lines, picture, put, shard
 from tests.data_.store_functions import rows_of
 
 from unite.data.layout import INDEX, PARTS, read_index
+from unite.data.mixture import kind_label
 from unite.data.records import read_pairs
 from unite.data.sources import Source
-from unite.data.store import PairStore, kind_label
+from unite.data.store import PairStore
 from unite.errors import DataError
 
 
@@ -82,7 +83,7 @@ def test_the_kinds_are_those_of_the_pairs(files: dict[str, Path], tmp_path: Path
     expected = [int(pair.query.modality) * 8 + int(pair.target_modality) for pair in store]
     assert store.kind_N.tolist() == expected
     assert store.kind_N.dtype == np.uint8
-    assert kind_label(1 * 8 + 6) == "text -> image+video"
+    assert kind_label(expected[0]) == "text→text"
 
 
 def test_what_has_not_changed_is_not_read_again(files: dict[str, Path], tmp_path: Path) -> None:

@@ -19,9 +19,9 @@ from unite.data.layout import LeftOut, damaged, read_index
 from unite.data.records import parse_pair
 from unite.data.sources import Source
 from unite.errors import DataError, ItemError
-from unite.types import Modality, Pair
+from unite.types import Pair
 
-__all__ = ["LeftOut", "PairStore", "kind_label", "kind_of"]
+__all__ = ["LeftOut", "PairStore", "kind_of"]
 
 
 class PairStore(Sequence[Pair]):
@@ -33,7 +33,7 @@ class PairStore(Sequence[Pair]):
     Attributes:
         directory: Where it lies.
         sizes: Rows of each source, in the order of their concatenation.
-        kind_N: For each row, query modality times 8 plus target modality; see `kind_label`.
+        kind_N: For each row, query modality times 8 plus target modality; see `mixture.kind_label`.
         bad: The rows that were left out.
         digest: Hash of everything in it.
     """
@@ -122,11 +122,6 @@ class PairStore(Sequence[Pair]):
         if self._file is None:
             self._file = os.open(self._path, os.O_RDONLY)
         return self._file
-
-
-def kind_label(kind: int) -> str:
-    """A kind of pair in words: ``text -> text+image``."""
-    return f"{Modality(kind // 8).label} -> {Modality(kind % 8).label}"
 
 
 def _mapped(path: Path) -> Any:

@@ -1,0 +1,80 @@
+"""Rows of any data file, pairs and items alike, each with its place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from unite.data.records import BadRow, parse_row, read_rows
+from unite.data.sources import Source, read_placed, recognise
+from unite.errors import DataError
+from unite.types import Clip, Item, Pair
+
+ITEMS = "items"
+"""The form of an item file, beside the kinds of sources."""
+
+Medium = str | Clip
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """One row: a pair, an item, or the reason why it is none.
+
+    Attributes:
+        source: The name of its source.
+        number: Its number in its file, counted from 1; None where the file breaks off.
+        place: What messages call it.
+        value: What it holds; a `DataError` where the file breaks off.
+    """
+
+    source: str
+    number: int | None
+    place: str
+    value: Pair | Item | BadRow | DataError
+
+    @property
+    def sides(self) -> tuple[Item, ...]:
+        """Query, candidate and negatives of a pair, or the item."""
+        if isinstance(self.value, Pair):
+            return (self.value.query, self.value.candidate, *self.value.negatives)
+        return (self.value,) if isinstance(self.value, Item) else ()
+
+    @property
+    def media(self) -> Iterator[Medium]:
+        """References to pictures and clips, in order."""
+        for item in self.sides:
+            yield from (image for image in item.images if isinstance(image, str))
+            yield from item.videos
+
+
+def form_of(source: Source) -> str:
+    """The kind of a source, or `ITEMS` for a JSON file whose first row has no query.
+
+    Raises:
+        DataError: It is not there, or is of no known kind.
+    """
+    kind = recognise(source)
+    if kind != "pairs" or source.kind is not None:
+        return kind
+    first = next((row for _, row in read_rows(source.path)), None)
+    is_item = isinstance(first, dict) and not {"query", "candidate"} & set(first)
+    return ITEMS if is_item else kind
+
+
+def read_all(name: str, source: Source, form: str, extracted: Path) -> Iterator[Placed]:
+    """Every row in order; where the source breaks off, a last one that says so."""
+    try:
+        if form == ITEMS:
+            yield from _items(name, source.path)
+        else:
+            for row, value in read_placed(source, name, extracted):
+                yield Placed(name, row.number, row.place, value)
+    except DataError as error:
+        yield Placed(name, None, name, error)
+
+
+def _items(name: str, path: Path) -> Iterator[Placed]:
+    folder = path.resolve().parent
+    for number, row in read_rows(path):
+        yield Placed(name, number, f"{path.name}:{number}", parse_row(number, row, folder))
