@@ -22,6 +22,7 @@ from unite.types import Item, Pair
 __all__ = ["Fault", "Report", "Trouble", "check_data"]
 
 Progress = Callable[[str, int, int | None], None]
+_STEP = 1000  # rows between two reports of progress
 
 
 def check_data(
@@ -109,7 +110,8 @@ class _Check:
     def _take(self, row: Placed) -> None:
         """Count a row and tell what is wrong with it by itself."""
         self.report.rows += 1
-        self.progress("reading rows", self.report.rows, None)
+        if self.report.rows % _STEP == 0:
+            self.progress("reading rows", self.report.rows, None)
         reason = _reason(row)
         self.broken.append(reason is not None)
         if reason is not None:
