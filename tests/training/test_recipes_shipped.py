@@ -62,7 +62,7 @@ def test_values_are_those_of_the_paper(name: str) -> None:
         "loss.hard_negatives": False,
         "loss.blend": 0.0,
         "optimiser.learning_rate": 2e-5 if second else 1e-4,
-        "optimiser.muon_learning_rate": None,
+        "optimiser.muon_learning_rate": 0,
         "optimiser.batch_size": BATCHES[name],
         "optimiser.steps": None,
         "optimiser.epochs": 1,

@@ -118,7 +118,7 @@ def test_a_run_killed_at_any_moment_resumes_to_the_same_weights(
 
 CHUNKED = [
     "data.keep_decoded=false", "run.chunk_tokens=500", "run.workers=1", "run.keep_bytes=60000",
-    "optimiser.accumulation=2", "optimiser.muon_learning_rate=0.001",
+    "optimiser.accumulation=2", "optimiser.muon_learning_rate=0",
     "loss.temperature_bounds=[0.01, 0.2]",
 ]  # fmt: skip
 
@@ -213,7 +213,7 @@ def test_the_released_update_is_reproduced(
     recipe = load_recipe("small-stage2", more)
     found, run = [], ChunkedStep.run
     for released in (8, None):
-        changed = {"muon_learning_rate": None, "released_processes": released}
+        changed = {"muon_learning_rate": 0.0, "released_processes": released}
         optimiser = recipe.optimiser.model_copy(update=changed)
         if released is None:
 

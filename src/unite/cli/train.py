@@ -25,7 +25,7 @@ def train(
     json_: Annotated[bool, typer.Option("--json", help="Print the dry run as JSON.")] = False,
 ) -> None:
     """Train one stage; the finished model is OUT/model."""
-    from unite.training.launch import end_with_launcher, launch
+    from unite.training.launch import end_with_launcher, launch, launched
     from unite.training.recipe import load_recipe, sources_of
 
     if json_ and not dry_run:
@@ -40,7 +40,7 @@ def train(
     sources_of(loaded)
     if "RANK" in os.environ or loaded.run.processes == 1:
         finished = run_stage(loaded, out, resume=resume)
-        if os.environ.get("RANK", "0") == "0":
+        if os.environ.get("RANK", "0") == "0" and not launched():
             typer.echo(f"{finished}")
         return
     words = [recipe, "-o", str(out), *(f"--set={part}" for part in change or ())]

@@ -73,12 +73,17 @@ def _wait(children: Sequence[subprocess.Popen[bytes]]) -> list[int]:
     return [child.wait() for child in children]
 
 
+def launched() -> bool:
+    """Whether `launch` started this process, and speaks for it."""
+    return _LIFELINE in os.environ
+
+
 def end_with_launcher() -> None:
     """In a process that `launch` started: end when the launcher does, however it ends.
 
     Its end of our standard input closes even when it is killed.
     """
-    if os.environ.get(_LIFELINE) is None:
+    if not launched():
         return
 
     def watch() -> None:

@@ -157,7 +157,7 @@ class OptimiserRecipe(_Part):
     """
 
     learning_rate: float = Field(1e-4, gt=0)
-    muon_learning_rate: float | None = Field(None, gt=0, description="of matrices; None: no Muon")
+    muon_learning_rate: float = Field(0.0, ge=0, description="of matrices; 0: no Muon")
     batch_size: int = Field(128, gt=0, description="pairs of a global batch")
     steps: int | None = Field(None, gt=0)
     epochs: float | None = Field(None, gt=0)
@@ -174,7 +174,7 @@ class OptimiserRecipe(_Part):
         if (self.steps is None) == (self.epochs is None):
             raise ValueError("give either steps or epochs")
         if self.released_processes and self.muon_learning_rate:
-            raise ValueError("released_processes is about AdamW: leave muon_learning_rate out")
+            raise ValueError("released_processes is about AdamW: set muon_learning_rate to 0")
         return self
 
     def length(self, rows: int) -> int:

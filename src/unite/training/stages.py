@@ -64,6 +64,7 @@ def train(
         DataError: A pair or medium cannot be read.
     """
     finished = output / "model"
+    _refuse_sharding(recipe)
     sources = sources_of(recipe)
     if _main_process():
         _claim(recipe, output, resume=resume)
@@ -96,6 +97,22 @@ def _part() -> None:
     if world_size() > 1:
         dist.barrier()
         dist.destroy_process_group()
+
+
+def _refuse_sharding(recipe: Recipe) -> None:
+    """Under FSDP the optimiser sees shards, and parameters of the model alone."""
+    if os.environ.get("ACCELERATE_USE_FSDP", "").lower() != "true":
+        return
+    if recipe.optimiser.muon_learning_rate:
+        raise RecipeError(
+            "Muon needs whole matrices, which FSDP shards.",
+            "Set optimiser.muon_learning_rate to 0.",
+        )
+    if recipe.loss.temperature_bounds:
+        raise RecipeError(
+            "A learned temperature is no part of the model, which is all that FSDP shards.",
+            "Leave out loss.temperature_bounds.",
+        )
 
 
 def read_store(
@@ -364,7 +381,7 @@ def _optimiser(recipe: Recipe, network: nn.Module) -> Optimizer | None:
     from unite.training.optimiser import MuonAdamW
 
     rates = recipe.optimiser
-    if rates.muon_learning_rate is None:
+    if not rates.muon_learning_rate:
         return None
     return MuonAdamW(
         network,
@@ -405,7 +422,7 @@ def _write_run(output: Path, recipe: Recipe, plan: Plan, pairs: PairStore) -> No
             "rows_left_out": len(pairs.bad),
             "digest": pairs.digest,
         },
-        "processes": world_size(),
+        "processes": int(os.environ.get("WORLD_SIZE", "1")),
         "machine": platform.platform(),
         "python": platform.python_version(),
         "versions": {name: version(name) for name in _PACKAGES},

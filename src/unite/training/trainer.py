@@ -19,6 +19,7 @@ from unite.loss.gather import world_size
 from unite.loss.module import MamclLoss
 from unite.training.chunked import ChunkedStep, Hooks
 from unite.training.metrics import Figures
+from unite.training.sharded import fill, make_whole, trained
 
 _KEPT = 2
 _TEMPERATURE = "log_temperature"
@@ -50,6 +51,7 @@ class UniteTrainer(SentenceTransformerTrainer):  # type: ignore[misc]
 
     def __init__(self, *args: Any, step: ChunkedStep, figures: Figures, **options: Any) -> None:
         super().__init__(*args, **options)
+        self.model.base_model_prefix = "0"  # accelerate looks there for what it shards last
         self.step = step
         self.figures = figures
 
@@ -73,6 +75,12 @@ class UniteTrainer(SentenceTransformerTrainer):  # type: ignore[misc]
         self.figures.add(self.loss)
         reported: Tensor = scale * loss
         return reported
+
+    def train(self, *args: Any, **options: Any) -> Any:
+        """Train; the network is whole again at the end."""
+        outcome = super().train(*args, **options)
+        make_whole(self.model)
+        return outcome
 
     def get_batch_sampler(self, dataset: Any, batch_size: int, **_: Any) -> BatchSampler:
         """The numbers as they come, one at a time."""
@@ -120,23 +128,19 @@ class UniteTrainer(SentenceTransformerTrainer):  # type: ignore[misc]
         missing -= set(weights)
         if missing:
             raise RuntimeError(f"{checkpoint_path} lacks {sorted(missing)[:3]}")
-        encoder.load_state_dict(weights, strict=False)
+        fill(encoder, weights)
 
-    def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
+    def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
         """Write the trained parameters only: what is frozen is in the starting model."""
         from safetensors.torch import save_file
 
-        directory = Path(output_dir or self.args.output_dir)
-        directory.mkdir(parents=True, exist_ok=True)
-        encoder = self.model[0].encoder
-        trained = {
-            name: part.detach().cpu().contiguous()
-            for name, part in encoder.named_parameters()
-            if part.requires_grad
-        }
+        weights = trained(self.model[0].encoder)
         if self.loss.bounds is not None:
-            trained[_TEMPERATURE] = self.loss.log_temperature.detach().cpu()
-        save_file(trained, directory / "trained.safetensors")
+            weights[_TEMPERATURE] = self.loss.log_temperature.detach().cpu()
+        if self.args.should_save:
+            directory = Path(output_dir or self.args.output_dir)
+            directory.mkdir(parents=True, exist_ok=True)
+            save_file(weights, directory / "trained.safetensors")
 
 
 def whole_checkpoints(output: Path) -> list[Path]:
