@@ -292,6 +292,16 @@ def test_adapters_touch_the_language_model_alone_and_are_merged(
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("name", ["tensorbord", "wandb"])
+def test_a_tracker_that_is_not_there_is_named_before_anything_begins(
+    changes: list[str], tmp_path: Path, name: str
+) -> None:
+    recipe = load_recipe("small-stage1", [*changes, f'run.trackers=["{name}"]'])
+    with pytest.raises(RecipeError, match=name):
+        train(recipe, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_missing_source_or_start_is_named(changes: list[str], tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match=r"tt\.jsn"):
         train(

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from unite.data.sources import Source, fingerprint
-from unite.errors import CheckpointError, DataError, RecipeError, UniteError, did_you_mean
+from unite.errors import CheckpointError, DataError, RecipeError, UniteError
 from unite.media.pixels import PixelPolicy
 from unite.media.sampling import FramePolicy
 from unite.model.adapters import is_adapter, read_adapter
@@ -21,6 +21,7 @@ from unite.model.files import read_json, shards
 from unite.model.policy import Policy, read_policy
 from unite.training.recipe import BackboneRecipe, Recipe, SourceRecipe, sources_of
 from unite.training.stages import refuse_taken
+from unite.training.trackers import tracker_faults
 
 
 def _qwen2_vl(width: int, mlp: int, heads: int, kv_heads: int, vocabulary: int) -> BackboneConfig:
@@ -76,7 +77,7 @@ def find_problems(recipe: Recipe, output: Path, *, resume: bool) -> list[str]:
         start_of(recipe)
     except CheckpointError as error:
         faults.append(error)
-    faults += _tracker_faults(recipe)
+    faults += tracker_faults(recipe.run.trackers)
     return [str(fault) for fault in faults]
 
 
@@ -194,20 +195,3 @@ def _check_source(recipe: Recipe, name: str, given: SourceRecipe) -> None:
             "Set its `media` to their folder.",
         )
     fingerprint(source)  # looks for every file of the source
-
-
-def _tracker_faults(recipe: Recipe) -> Iterator[UniteError]:
-    from transformers.integrations.integration_utils import (
-        INTEGRATION_TO_CALLBACK,
-        get_available_reporting_integrations,
-    )
-
-    for name in recipe.run.trackers:
-        if name not in INTEGRATION_TO_CALLBACK:
-            yield RecipeError(
-                f"There is no tracker {name!r}.", did_you_mean(name, INTEGRATION_TO_CALLBACK)
-            )
-        elif name not in get_available_reporting_integrations():
-            yield RecipeError(
-                f"The tracker {name!r} is not installed.", "Install it, or set run.trackers."
-            )

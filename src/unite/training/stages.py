@@ -29,6 +29,7 @@ from unite.model.vision_cache import Sight, VisionCache
 from unite.prompts import render
 from unite.training.card import model_card
 from unite.training.recipe import Recipe, sources_of
+from unite.training.trackers import tracker_faults
 from unite.types import Item, Pair
 
 if TYPE_CHECKING:
@@ -65,6 +66,8 @@ def train(
     """
     finished = output / "model"
     _refuse_sharding(recipe)
+    for fault in tracker_faults(recipe.run.trackers):
+        raise fault
     sources = sources_of(recipe)
     if _main_process():
         _claim(recipe, output, resume=resume)
