@@ -79,7 +79,13 @@ def _text(rng: random.Random, mean: float, spread: float) -> str:
     return " ".join(rng.choices(WORDS, k=min(400, max(3, round(rng.lognormvariate(mean, spread))))))
 
 
-def _pairs(count: int, folder: Path, size: int) -> Path:
+def _pairs(
+    count: int,
+    folder: Path,
+    size: int,
+    asked: tuple[float, float] = (2.5, 0.5),
+    told: tuple[float, float] = (4.0, 0.9),
+) -> Path:
     """A pair file: text-text, text-image and text-video in turn."""
     import av
     from PIL import Image
@@ -88,9 +94,9 @@ def _pairs(count: int, folder: Path, size: int) -> Path:
     rows = []
     for number in range(count):
         kind = ("text", "image", "video")[number % 3]
-        query = {"text": _text(rng, 2.5, 0.5)}
+        query = {"text": _text(rng, *asked)}
         if kind == "text":
-            rows.append({"query": query, "candidate": {"text": _text(rng, 4.0, 0.9)}})
+            rows.append({"query": query, "candidate": {"text": _text(rng, *told)}})
             continue
         values = noise.integers(0, 255, (size * 3 // 4 // 8, size // 8, 3), np.uint8)
         picture = Image.fromarray(values).resize((size, size * 3 // 4))
@@ -280,13 +286,14 @@ def savings() -> None:
 
 # Memory
 
-SMALL = {"min_pixels": 16 * 784, "max_pixels": 36 * 784, "clip_min_pixels": 16 * 784}
+SMALL = {"min_pixels": 9 * 784, "max_pixels": 16 * 784, "clip_min_pixels": 9 * 784}
+SHORT = (0.8, 0.3)
 
 
 def _memory(count: int, folder: Path) -> dict[str, float]:
     from unite.training.chunked import Hooks
 
-    step, network = _setting(_model(2, 1, SMALL, 4), folder / "pairs.json", chunk_tokens=2500)
+    step, network = _setting(_model(2, 1, SMALL, 2), folder / "pairs.json", chunk_tokens=1500)
     hooks = Hooks(Tensor.backward, nullcontext, lambda features: features)
     chunks = len(step.feed.chunks(0))
     start = time.perf_counter()
@@ -300,9 +307,9 @@ def memory() -> None:
     print("| pairs in the batch | chunks | peak MB | of the first | seconds |")
     print("|---|---|---|---|---|")
     first = 0.0
-    for count in (64, 256, 1024):
+    for count in (64, 1024):
         with tempfile.TemporaryDirectory() as name:
-            _pairs(count, Path(name), 160)
+            _pairs(count, Path(name), 160, SHORT, SHORT)
             found = _apart("memory", str(count), name)
             first = first or found["megabytes"]
             print(

@@ -18,7 +18,10 @@ PAGE = Path(__file__).parents[1] / "docs" / "training.md"
 
 
 def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", PAGE.read_text(), re.DOTALL | re.MULTILINE)
+    """The fenced blocks of the page; every other fence ends one."""
+    parts = re.split(r"^```", PAGE.read_text(), flags=re.MULTILINE)[1::2]
+    found = [part.partition("\n") for part in parts]
+    return [text for name, _, text in found if name.strip() == language]
 
 
 COMMANDS = [
