@@ -73,7 +73,6 @@ def test_a_change_that_is_none_is_explained(change: str) -> None:
         ("loss.mask_by_query=true", "masked symmetric"),
         ("data.modality_weights={'text→sound'=1}", "sound"),
         ("data.modality_weights={'text→image'=-1}", "text→image"),
-        ("data.vision_cache='cache'", "model.lora"),
         ("optimiser.released_processes=8", "muon_learning_rate"),
         ("data.weights={nowhere=1}", "unknown source"),
         ('stage="other"', "not understood"),
@@ -89,6 +88,8 @@ def test_values_out_of_range_are_named(change: str, complaint: str) -> None:
     [
         (["run.chunk_tokens=100", "run.gradient_checkpointing=true"], "choose one"),
         (["data.g_min=4", "data.batches='single-source'"], "mixed batches"),
+        (["data.keep_decoded=false", "data.vision_cache='x'"], "model.lora"),
+        (["data.keep_decoded=true", "data.vision_cache='x'"], "both keep media"),
     ],
 )
 def test_values_that_do_not_go_together_are_named(changes: list[str], complaint: str) -> None:

@@ -20,10 +20,11 @@ from unite.data.sampler import chunk, share_out
 from unite.model.config import BackboneConfig
 from unite.training.composition import Composition, compose
 from unite.training.estimate import Chunking, Flops, Load, Memory, flops, memory
+from unite.training.fit import Progress
 from unite.training.lengths import Sample, as_load
 from unite.training.preflight import Start, start_of
 from unite.training.recipe import Recipe, sources_of
-from unite.training.stages import Progress, plan_run, read_store
+from unite.training.stages import plan_run, read_store
 
 _BATCHES = 8
 """Batches that are dealt out for the figures of processes and chunks."""

@@ -117,6 +117,8 @@ class DataRecipe(_Part):
                 parse_kind(label)
             except DataError as error:
                 raise ValueError(str(error)) from error
+        if self.keep_decoded and self.vision_cache:
+            raise ValueError("keep_decoded and vision_cache both keep media: choose one")
         if self.g_min and self.batches != "mixed":
             raise ValueError("g_min is for mixed batches; the others hold one modality or source")
         return self
