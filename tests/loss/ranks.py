@@ -106,6 +106,16 @@ def run(rank: int, world: int, folder: str) -> None:
     dist.init_process_group("gloo", init_method=f"file://{meeting}", rank=rank, world_size=world)
     given = own(whole(world), rank, world)
     found: dict[str, Any] = {"forms": [with_gradient(given, form) for form in FORMS]}
+    pair = given["query"], given["candidate"], given["target_modality"]
+    ids = {"query_ids_A": given["query_ids"], "candidate_ids_A": given["candidate_ids"]}
+    none = {
+        "negative_MD": given["negative"][:0],
+        "negative_modality_M": given["negative_modality"][:0],
+    }
+    found["empty"] = [
+        distributed_mamcl_loss(*pair, **ids, **more).loss  # type: ignore[arg-type]
+        for more in ({}, {**none, "negative_ids_M": given["negative_ids"][:0]})
+    ]
     rows, place = gather_rows(given["query"])
     codes, _ = gather_rows(given["target_modality"])
     found |= {"gathered": rows, "codes": codes, "place": (place.start, place.stop)}

@@ -50,6 +50,12 @@ def test_rows_are_joined_in_order_of_rank(found: Found) -> None:
         assert result["place"] == (ends[rank] - ranks.PAIRS[world][rank], ends[rank])
 
 
+def test_no_hard_negatives_anywhere_are_as_if_none_were_given(found: Found) -> None:
+    for result in found[1]:
+        without, empty = result["empty"]
+        assert float(without) == float(empty)
+
+
 def test_one_process_gathers_nothing() -> None:
     rows = torch.randn(3, 2, requires_grad=True)
     assert world_size() == 1

@@ -179,19 +179,25 @@ def test_a_hand_worked_batch() -> None:
 # Invariants
 
 
-@pytest.mark.parametrize("symmetric", [False, True])
-def test_the_order_of_the_rows_changes_nothing(symmetric: bool) -> None:
-    given = batch(12, 5, seed=3)
-    rows, hard = torch.randperm(12), torch.randperm(5)
+@settings(max_examples=40)
+@given(st.integers(1, 14), st.integers(1, 6), st.integers(0, 10**6), st.booleans(), st.booleans())
+def test_the_order_of_the_rows_changes_nothing(
+    count: int, negatives: int, seed: int, symmetric: bool, masked: bool
+) -> None:
+    given = batch(count, negatives, seed=seed)
+    generator = torch.Generator().manual_seed(seed)
+    rows = torch.randperm(count, generator=generator)
+    hard = torch.randperm(negatives, generator=generator)
     moved = {
         name: value[hard if name.startswith("negative") else rows] for name, value in given.items()
     }
-    before, after = (mamcl_loss(**which, symmetric=symmetric) for which in (given, moved))
+    options = {"symmetric": symmetric, "masked": masked}
+    before, after = (mamcl_loss(**which, **options) for which in (given, moved))
     assert float(after.loss) == pytest.approx(float(before.loss), abs=1e-12)
     assert torch.allclose(after.row_loss_A, before.row_loss_A[rows], atol=1e-12)
     assert after.rivals_A.tolist() == before.rivals_A[rows].tolist()
     assert after.duplicates_A.tolist() == before.duplicates_A[rows].tolist()
-    one, other = gradients(given, symmetric=symmetric), gradients(moved, symmetric=symmetric)
+    one, other = gradients(given, **options), gradients(moved, **options)
     assert torch.allclose(other["query_ND"], one["query_ND"][rows], atol=1e-12)
     assert torch.allclose(other["negative_MD"], one["negative_MD"][hard], atol=1e-12)
 

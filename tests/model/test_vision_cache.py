@@ -36,7 +36,7 @@ def test_what_is_put_comes_back_under_the_content_not_the_path(
     shutil.copy(photo, tmp_path / "other.jpg")
     seen = sight(str(tmp_path / "other.jpg"))
     assert isinstance(seen, Seen)
-    assert torch.equal(seen.tokens_VD, tokens_VD)
+    assert torch.equal(seen.tokens(), tokens_VD)
     assert seen.grid == pixels.grid
 
 
@@ -78,8 +78,8 @@ def test_half_precision_comes_back_to_the_bit(model: Model, tmp_path: Path) -> N
     cache.put("abcd", tokens_VD, (1, 4, 6))
     found = cache.get("abcd")
     assert found is not None
-    assert found.tokens_VD.dtype == torch.bfloat16
-    assert torch.equal(found.tokens_VD, tokens_VD)
+    assert found.tokens().dtype == torch.bfloat16
+    assert torch.equal(found.tokens(), tokens_VD)
     assert not list(tmp_path.rglob("*.partial"))
 
 

@@ -137,7 +137,7 @@ def test_a_step_leaves_random_numbers_as_one_graph_would(small_world: Path, tmp_
 def test_a_scaled_step_has_a_scaled_gradient(small_world: Path, tmp_path: Path) -> None:
     found = []
     for scale in (1.0, 0.5):
-        setting = Setting(small_world, tmp_path, chunk_tokens=700)
+        setting = Setting(small_world, tmp_path, chunk_tokens=700, bounds=(0.01, 1.0))
         torch.manual_seed(7)
         loss = setting.step.run(setting.network, 0, setting.hooks(), scale=scale)
         found.append({name: part / scale for name, part in setting.gradients().items()})

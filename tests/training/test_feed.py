@@ -87,20 +87,29 @@ def test_a_medium_that_occurs_twice_in_a_chunk_is_there_once(pictures: Path) -> 
 def test_a_bad_pair_is_replaced_by_the_plans_next_and_its_neighbours_stay(pictures: Path) -> None:
     whole = feed(pictures)
     before, (features,) = loaded(whole, 0)
-    bad = before[0][1]
+    bad = before[0][0]
     (pictures / f"{bad}.png").write_bytes(b"broken")
     given = feed(pictures)
     (rows,), (found,) = loaded(given, 0)
-    assert [row for row in rows if row not in before[0]] == [rows[1]]
-    assert rows[1] == next(row for row in given.plan.rows[1:].ravel() if row not in before[0])
+    assert [row for row in rows if row not in before[0]] == [rows[0]]
+    assert rows[0] == next(row for row in given.plan.rows[1:].ravel() if row not in before[0])
     per = len(features["patches_PK"]) // 4
-    for place in (0, 2, 3):
+    for place in (1, 2, 3):
         part = slice(place * per, (place + 1) * per)
         assert torch.equal(found["patches_PK"][part], features["patches_PK"][part])
     (line,) = [json.loads(line) for line in (pictures / "bad.jsonl").read_text().splitlines()]
-    assert (line["row"], line["filled_by"], line["step"]) == (bad, rows[1], 0)
+    assert (line["row"], line["filled_by"], line["step"]) == (bad, rows[0], 0)
     again, _ = loaded(feed(pictures), 0)
     assert again == [rows]  # the same one in a run that goes on
+
+
+def test_a_pair_that_cannot_be_read_again_stops_the_run(pictures: Path) -> None:
+    """Another in its place would get its gradients."""
+    given = feed(pictures)
+    (rows,), _ = loaded(given, 0)
+    (pictures / f"{rows[0]}.png").unlink()
+    with pytest.raises(DataError, match="cannot now"):
+        list(given.load(0, [rows], again=True))
 
 
 def test_two_bad_pairs_of_a_step_get_different_rows(pictures: Path) -> None:

@@ -32,7 +32,7 @@ FSDP = """\
 fsdp_config:
   fsdp_version: 2
   fsdp_auto_wrap_policy: TRANSFORMER_BASED_WRAP
-  fsdp_transformer_layer_cls_to_wrap: DecoderLayer,VisionBlock
+  fsdp_transformer_layer_cls_to_wrap: DecoderLayer
   fsdp_reshard_after_forward: true
   fsdp_state_dict_type: SHARDED_STATE_DICT
 """

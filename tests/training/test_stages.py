@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -251,6 +252,32 @@ def test_a_run_is_never_overwritten_or_mixed(unbroken: Path, changes: list[str])
     with pytest.raises(RecipeError, match="another recipe"):
         train(other, unbroken, resume=True)
     assert train(recipe, unbroken, resume=True) == unbroken / "model"
+
+
+def test_a_run_does_not_go_on_with_other_data(
+    small_world: Path, changes: list[str], tmp_path: Path
+) -> None:
+    rows = json.loads((small_world / "train" / "tt.json").read_text())
+    pairs = tmp_path / "pairs.json"
+    pairs.write_text(json.dumps(rows))
+    more = [*changes, f'data.sources={{tt="{pairs}"}}', "data.weights={}"]
+    run = tmp_path / "run"
+    train(load_recipe("small-stage1", more), run)
+    shutil.rmtree(run / "model")  # as if it had been killed before the end
+    pairs.write_text(json.dumps(rows[1:]))
+    with pytest.raises(RecipeError, match="data have changed"):
+        train(load_recipe("small-stage1", more), run, resume=True)
+    pairs.write_text(json.dumps(rows))
+    assert train(load_recipe("small-stage1", more), run, resume=True).exists()
+
+
+def test_more_processes_than_pairs_are_refused(
+    changes: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "17")
+    with pytest.raises(RecipeError, match="17 processes cannot share batches of 16"):
+        train(load_recipe("small-stage1", changes), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_stage_two_goes_on_from_stage_one_with_the_mask(

@@ -105,8 +105,9 @@ def plan_batches(
 def spare_rows(plan: Plan, kind_N: Kinds, sizes: Mapping[str, int], step: int, row: int) -> Rows:
     """What may stand in for a row of a batch: the plan's next ones of its source and kind.
 
-    After the plan's end its beginning follows; the row itself and those of the same batch are not
-    among them.
+    The second such row of a batch begins with the second of them, and so on, so that processes
+    which replace different rows seldom take the same. After the plan's end its beginning follows;
+    rows of the same batch are not among them.
     """
     ends = np.cumsum(list(sizes.values()))
     source = int(np.searchsorted(ends, row, side="right"))
@@ -117,7 +118,10 @@ def spare_rows(plan: Plan, kind_N: Kinds, sizes: Mapping[str, int], step: int, r
     found = coming[alike & ~np.isin(coming, plan.rows[step])]
     _, first = np.unique(found, return_index=True)
     spares: Rows = found[np.sort(first)]
-    return spares
+    batch = plan.rows[step]
+    before = batch[: int(np.argmax(batch == row))]
+    own = (np.searchsorted(ends, before, side="right") == source) & (kind_N[before] == kind_N[row])
+    return np.roll(spares, -int(own.sum()))
 
 
 def kind_of(query: Modality, target: Modality) -> int:

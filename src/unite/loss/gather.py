@@ -29,6 +29,11 @@ def rank() -> int:
     return dist.get_rank() if world_size() > 1 else 0
 
 
+def meeting_device() -> torch.device:
+    """Where tensors must be for processes to exchange them."""
+    return torch.device("cuda" if dist.get_backend() == "nccl" else "cpu")
+
+
 def gather_rows(local_A: Tensor) -> tuple[Tensor, slice]:
     """Join the rows of all processes, in order of rank.
 
@@ -76,6 +81,8 @@ def distributed_mamcl_loss(
     candidate_ND, rows = gather_rows(candidate_AD)
     other_reading = symmetric and query_modality_A is not None
     query_ND = gather_rows(query_AD)[0] if other_reading else candidate_ND
+    if negative_MD is not None and world_size() > 1 and not sum(_counts(negative_MD)):
+        negative_MD = negative_modality_M = negative_ids_M = negative_also_ids_M = None
     everyone_MD = None if negative_MD is None else gather_rows(negative_MD)[0]
     local = (
         query_ids_A,

@@ -51,11 +51,25 @@ class Pixels:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What a frozen vision tower made of one medium before: tokens (V, D) in bf16 or fp32."""
+    """What a frozen vision tower made of one medium before.
 
-    tokens_VD: torch.Tensor
+    An array, since torch would send a tensor between processes through shared memory, a file each.
+
+    Attributes:
+        values_VD: fp32, or the bits of bf16.
+        grid: Of the medium.
+    """
+
+    values_VD: npt.NDArray[np.float32] | npt.NDArray[np.uint16]
     grid: Grid
     note: str | None = None
+
+    def tokens(self) -> torch.Tensor:
+        """The visual tokens (V, D)."""
+        import torch
+
+        tokens_VD = torch.from_numpy(self.values_VD)
+        return tokens_VD.view(torch.bfloat16) if tokens_VD.dtype == torch.uint16 else tokens_VD
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +227,7 @@ class Preprocessor:
             "grids": [medium.grid for medium in media],
             "media": [number[id(medium)] for medium in shown],
             "keys": [getattr(medium, "key", None) for medium in media],
-            "seen": [medium.tokens_VD if isinstance(medium, Seen) else None for medium in media],
+            "seen": [medium.tokens() if isinstance(medium, Seen) else None for medium in media],
         }
 
     def _normalised(self, pixels: Sequence[Pixels]) -> torch.Tensor:

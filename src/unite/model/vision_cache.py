@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 from unite.errors import MediaError
 from unite.media.source import Limits, file_digest
@@ -43,14 +44,15 @@ class VisionCache:
     @classmethod
     def of(cls, model: Model, policy: Policy, directory: Path) -> VisionCache:
         """The cache of a model beneath a directory, for media prepared by a policy."""
-        from unite.model.checkpoint import tensor_bytes
+        import torch
 
         digest = hashlib.sha256()
         for name, part in sorted(model.encoder.visual.state_dict().items()):
-            digest.update(name.encode())
-            digest.update(tensor_bytes(part))
-            digest.update(str(part.dtype).encode())
+            digest.update(f"{name} {part.dtype}".encode())
+            flat = part.detach().cpu().contiguous().view(-1).view(torch.uint8)
+            digest.update(flat.numpy().tobytes())
         row = {"pixels": policy.to_json()["pixels"], "frames": policy.to_json()["frames"]}
+        row["backbone"] = model.encoder.config.to_json()
         digest.update(json.dumps(row, sort_keys=True).encode())
         return cls(directory / digest.hexdigest()[:16])
 
@@ -66,12 +68,15 @@ class VisionCache:
 
     def get(self, key: str) -> Seen | None:
         """The visual tokens of a medium, or None if they are not here."""
+        import torch
         from safetensors import SafetensorError, safe_open
 
         try:
             with safe_open(self._path(key), framework="pt") as file:
                 grid: Grid = tuple(json.loads(file.metadata()["grid"]))
-                return Seen(file.get_tensor("tokens"), grid)
+                tokens_VD = file.get_tensor("tokens")
+                half = tokens_VD.dtype == torch.bfloat16
+                return Seen((tokens_VD.view(torch.uint16) if half else tokens_VD).numpy(), grid)
         except FileNotFoundError:
             return None
         except SafetensorError:  # of a disk that failed: ours are renamed when whole
@@ -83,7 +88,7 @@ class VisionCache:
 
         path = self._path(key)
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(f".{os.getpid()}.partial")
+        partial = path.with_suffix(f".{uuid4().hex}.partial")  # machines may share the folder
         tensors = {"tokens": tokens_VD.detach().cpu().contiguous()}
         save_file(tensors, partial, metadata={"grid": json.dumps(grid)})
         partial.replace(path)

@@ -19,9 +19,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+import torch.distributed as dist
 from torch import Tensor, nn
 
-from unite.loss.gather import world_size
+from unite.loss.gather import meeting_device, world_size
 from unite.loss.module import LABELS, MamclLoss
 from unite.model.vision_cache import VisionCache
 from unite.training.feed import Feed, Rows
@@ -97,9 +98,9 @@ class ChunkedStep:
         self.feed.prepare(step + 1)
         leaf_RD = torch.cat([part.vector_CD for part in passed]).requires_grad_()
         loss = self.loss.contrast(leaf_RD, _joined([part.labels for part in passed]))
-        loss.backward()  # of the vectors, and of a learned temperature
+        (scale * loss).backward()  # of the vectors, and of a learned temperature
         assert leaf_RD.grad is not None
-        grads = (scale * leaf_RD.grad).split([len(part.vector_CD) for part in passed])
+        grads = leaf_RD.grad.split([len(part.vector_CD) for part in passed])
         del leaf_RD
         self._second_pass(model, step, passed, grads, hooks, forwards)
         return loss.detach()
@@ -245,8 +246,6 @@ def _most(count: int) -> int:
     """The largest number among the processes."""
     if world_size() == 1:
         return count
-    import torch.distributed as dist
-
-    most = torch.tensor([count], device="cuda" if dist.get_backend() == "nccl" else "cpu")
+    most = torch.tensor([count], device=meeting_device())
     dist.all_reduce(most, op=dist.ReduceOp.MAX)
     return int(most)

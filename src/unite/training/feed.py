@@ -161,7 +161,7 @@ class Feed:
             again: They have been counted before.
 
         Raises:
-            DataError: Too many samples are bad.
+            DataError: Too many samples are bad, or one is that was not before.
         """
         asked = self._first.pop(step, None)
         for number, rows in enumerate(chunks):
@@ -169,6 +169,12 @@ class Feed:
             more = number + 1 < len(chunks)
             asked = self._ask(step, chunks[number + 1]) if more else None
             loaded = self._take(now)
+            if again and loaded.rows != rows:  # the gradients that wait are those of the rows lost
+                raise DataError(
+                    f"A sample of step {step} could be read at first and cannot now "
+                    f"(see {self.ledger.path}).",
+                    "Is the disk failing, or run.decode_seconds too short? Then --resume.",
+                )
             self.ledger.saw(0 if again else len(rows))
             yield loaded
 

@@ -74,7 +74,7 @@ def fit(
     vision_cache = None
     if recipe.data.vision_cache is not None:
         policy = training_policy(recipe, model)
-        vision_cache = VisionCache.of(model, policy, recipe.data.vision_cache)
+        vision_cache = VisionCache.of(model, policy, recipe.data.root / recipe.data.vision_cache)
     device = arguments.device
     with _feed(recipe, output, model, pairs, plan, device, vision_cache, progress) as feed:
         trainer = UniteTrainer(

@@ -4,28 +4,30 @@ from __future__ import annotations
 
 import json
 import time
-from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
 import torch
+import torch.distributed as dist
 from transformers import TrainerCallback
 
 from unite.data.mixture import kind_label
+from unite.loss.gather import meeting_device, world_size
 from unite.loss.module import MamclLoss
 
+_KINDS = 64
 _NAMES = ("loss", "accuracy", "negatives", "singletons", "duplicates")
 
 
 class Figures:
-    """Sums over rows since they were last taken.
+    """Sums over rows of all processes since they were last taken.
 
     Loss, accuracy against the batch, effective negatives (rivals a row), share of rows without
-    any, and duplicates left out a row: means over this process's rows.
+    any, and duplicates left out a row.
     """
 
     def __init__(self) -> None:
-        self._sums: dict[int, torch.Tensor] = defaultdict(lambda: torch.zeros(6))
+        self._sums = torch.zeros(_KINDS, 1 + len(_NAMES))
         self.latest: dict[str, dict[str, float]] = {}
 
     def add(self, loss: MamclLoss) -> None:
@@ -48,13 +50,16 @@ class Figures:
             self._sums[kind] += rows_6A[:, kinds_A == kind].sum(1)
 
     def take(self) -> dict[str, dict[str, float]]:
-        """The means of `all` rows and of each pair of modalities; sums begin anew."""
-        self.latest = {}
-        if not self._sums:
-            return self.latest
-        found = {kind_label(kind): sums for kind, sums in sorted(self._sums.items())}
-        found = {"all": torch.stack(list(found.values())).sum(0), **found}
-        self._sums.clear()
+        """The means of `all` rows and of each pair of modalities; all processes must ask."""
+        sums = self._sums
+        if world_size() > 1:
+            sums = sums.to(meeting_device())
+            dist.all_reduce(sums)
+            sums = sums.cpu()
+        self._sums = torch.zeros_like(sums)
+        seen = sums[:, 0].nonzero()[:, 0].tolist()
+        found = {kind_label(kind): sums[kind] for kind in seen}
+        found = {"all": sums.sum(0), **found} if found else {}
         self.latest = {
             label: {
                 name: float(value / sums[0]) for name, value in zip(_NAMES, sums[1:], strict=True)

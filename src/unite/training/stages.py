@@ -29,6 +29,7 @@ from unite.training.recipe import Recipe, sources_of
 from unite.training.trackers import tracker_faults
 from unite.types import Pair
 
+_PLACES = ("keep_decoded", "vision_cache")
 _PACKAGES = ("unite-embed", "torch", "transformers", "sentence-transformers", "peft", "numpy")
 
 
@@ -55,6 +56,7 @@ def train(
         DataError: A pair or medium cannot be read.
     """
     finished = output / "model"
+    _refuse_processes(recipe)
     _refuse_sharding(recipe)
     for fault in tracker_faults(recipe.run.trackers):
         raise fault
@@ -68,6 +70,8 @@ def train(
 
         torch.set_num_threads(recipe.run.threads)
     pairs = read_store(sources, output, recipe, progress)
+    if resume:
+        _refuse_other_data(output, pairs)
     plan = plan_run(recipe, pairs)
     model = _start(recipe, pairs)
     if _main_process():
@@ -90,6 +94,15 @@ def _part() -> None:
     if world_size() > 1:
         dist.barrier()
         dist.destroy_process_group()
+
+
+def _refuse_processes(recipe: Recipe) -> None:
+    count = int(os.environ.get("WORLD_SIZE", "1"))
+    if recipe.optimiser.batch_size < count:
+        raise RecipeError(
+            f"{count} processes cannot share batches of {recipe.optimiser.batch_size} pairs.",
+            "Raise optimiser.batch_size, or start fewer.",
+        )
 
 
 def _refuse_sharding(recipe: Recipe) -> None:
@@ -183,9 +196,22 @@ def _claim(recipe: Recipe, output: Path, *, resume: bool) -> None:
     partial.replace(path)
 
 
+def _refuse_other_data(output: Path, pairs: PairStore) -> None:
+    """The plan of changed data is another one, and what is left of it is no rest of this run."""
+    facts = output / "run.json"
+    if not facts.exists() or not any(output.glob("checkpoint-*")):
+        return
+    if json.loads(facts.read_text(encoding="utf-8"))["data"]["digest"] != pairs.digest:
+        raise RecipeError(
+            f"The data have changed since the run in {output} began.",
+            "Put them back as they were, or begin in another directory with its model as start.",
+        )
+
+
 def _learned(row: dict[str, Any]) -> dict[str, Any]:
     """A recipe without what does not change what is learned."""
-    return {key: value for key, value in row.items() if key != "run"}
+    learned = {key: value for key, value in row.items() if key != "run"}
+    return learned | {"data": {k: v for k, v in row["data"].items() if k not in _PLACES}}
 
 
 def starting_model(recipe: Recipe) -> Model:
@@ -227,7 +253,9 @@ def _write_run(output: Path, recipe: Recipe, plan: Plan, pairs: PairStore) -> No
         "python": platform.python_version(),
         "versions": {name: version(name) for name in _PACKAGES},
     }
-    (output / "run.json").write_text(json.dumps(row, indent=2, ensure_ascii=False) + "\n")
+    partial = output / "run.partial"
+    partial.write_text(json.dumps(row, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    partial.replace(output / "run.json")
 
 
 def _main_process() -> bool:

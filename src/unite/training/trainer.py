@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -65,7 +66,7 @@ class UniteTrainer(SentenceTransformerTrainer):  # type: ignore[misc]
             options["scale_wrt_gas"] = False  # it is scaled below, once
         hooks = Hooks(
             backward=functools.partial(self.accelerator.backward, **options),
-            no_sync=functools.partial(self.accelerator.no_sync, model),
+            no_sync=functools.partial(self._keeping, model),
             to_device=self._prepare_inputs,
             equal_forwards=self.accelerator.distributed_type == DistributedType.FSDP,
         )
@@ -75,6 +76,18 @@ class UniteTrainer(SentenceTransformerTrainer):  # type: ignore[misc]
         self.figures.add(self.loss)
         reported: Tensor = scale * loss
         return reported
+
+    @contextmanager
+    def _keeping(self, model: nn.Module) -> Iterator[None]:
+        """Within it gradients stay with their process, and DeepSpeed takes no step."""
+        state = self.accelerator.gradient_state
+        before = state.sync_gradients
+        state._set_sync_gradients(False)
+        try:
+            with self.accelerator.no_sync(model):
+                yield
+        finally:
+            state._set_sync_gradients(before)
 
     def train(self, *args: Any, **options: Any) -> Any:
         """Train; the network is whole again at the end."""
