@@ -43,6 +43,8 @@ def test_after_a_dry_run_the_run_is_not_refused(unite: Unite, world: Path, tmp_p
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == str(tmp_path / "run" / "model")
+    assert "4 batches of 16 pairs" in done.stderr
+    assert "text→video" in done.stderr
     again = unite(*words, "--dry-run")
     assert again.exit_code == 1
     assert "already holds a run" in again.stderr

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from unite.data.mixture import Plan
     from unite.training.recipe import Recipe
 
 
@@ -65,4 +66,14 @@ def run_stage(recipe: Recipe, out: Path, *, resume: bool) -> Path:
             out,
             resume=resume,
             progress=lambda what, done, total: show(f"{recipe.stage}: {what}", done, total),
+            announce=_announce,
         )
+
+
+def _announce(plan: Plan) -> None:
+    """What the run will see, exactly; on stderr, as the bars are."""
+    batches, size = plan.rows.shape
+    typer.echo(f"{batches:,} batches of {size:,} pairs", err=True)
+    for counts in (plan.sources, plan.modality_pairs):
+        line = ", ".join(f"{name} {count:,}" for name, count in counts.items())
+        typer.echo(f"  {line}", err=True)

@@ -10,7 +10,7 @@ import json
 import os
 import platform
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -39,6 +39,7 @@ def train(
     *,
     resume: bool = False,
     progress: Progress = lambda what, done, total: None,
+    announce: Callable[[Plan], None] = lambda plan: None,
 ) -> Path:
     """Train one stage.
 
@@ -47,6 +48,7 @@ def train(
         output: The run directory.
         resume: Go on from the newest whole checkpoint, if there is one.
         progress: Told what is being done, how far it is and the whole.
+        announce: Told in the first process what will be seen, before training begins.
 
     Returns:
         The directory of the finished model.
@@ -76,6 +78,7 @@ def train(
     model = _start(recipe, pairs)
     if _main_process():
         _write_run(output, recipe, plan, pairs)
+        announce(plan)
     fit(recipe, output, model, pairs, plan, resume=resume, progress=progress)
     mixed = not recipe.loss.masked or recipe.loss.blend > 0
     done = replace(
