@@ -19,7 +19,7 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor
 
-from unite.loss.strips import STRIP_BYTES, Rivals, strip_losses
+from unite.loss.strips import Rivals, strip_losses
 from unite.loss.two_way import Join, two_way_losses
 
 _NO_ID = torch.iinfo(torch.long).min
@@ -85,7 +85,7 @@ def mamcl_loss(
     query_modality_N: Tensor | None = None,
     symmetric: bool = False,
     masked: bool = True,
-    strip_bytes: int = STRIP_BYTES,
+    strip_bytes: int | None = None,
 ) -> Contrast:
     """Contrast each query with its own candidate against the others.
 
@@ -109,7 +109,8 @@ def mamcl_loss(
         query_modality_N: Modality codes of the queries. With them the other reading holds in the
             symmetric form: a candidate's rivals are the queries of its own query's modality.
         masked: False gives InfoNCE.
-        strip_bytes: Memory for the scores of a strip of rows; a few times as much is used.
+        strip_bytes: Memory for the scores of a strip of rows, a few times of which is used; None:
+            8 MB, or what 512 rows take.
 
     Returns:
         The mean loss, fp32 (float64 for float64 inputs), and figures of each row.
@@ -164,7 +165,7 @@ def contrast_rows(
     temperature: float | Tensor,
     symmetric: bool,
     masked: bool,
-    strip_bytes: int = STRIP_BYTES,
+    strip_bytes: int | None = None,
     join: Join | None = None,
 ) -> Contrast:
     """Contrast some rows of a batch with all of it; `rows` are their places in the batch.

@@ -20,8 +20,14 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
-STRIP_BYTES = 32 << 20
-"""Memory that the scores of a strip may take; their exponentials take as much again."""
+CACHED_BYTES = 8 << 20
+ROWS = 512
+"""By default the scores of a strip stay in the processor's cache, but a product of fewer rows than
+these would wait for the keys."""
+
+
+Excluded = tuple[Tensor, Tensor]
+"""Rows and columns (P,) of a strip's scores that are no rivals."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +67,7 @@ def strip_losses(
     rivals: Rivals,
     temperature: float | Tensor,
     *,
-    strip_bytes: int = STRIP_BYTES,
+    strip_bytes: int | None = None,
 ) -> Strips:
     """Contrast anchors with keys: log(1 + Σ exp((a·r − a·c) / τ)) over the rivals r, its mean.
 
@@ -74,7 +80,7 @@ def strip_losses(
         key_KD: Keys, the positives among them.
         rivals: Who is contrasted with whom.
         temperature: τ; a tensor gets its gradient too.
-        strip_bytes: Memory for the scores of a strip.
+        strip_bytes: Memory for the scores of a strip; None: 8 MB, or what 512 rows take.
     """
     tau = as_tensor(temperature)
     wanted = gradients_wanted(anchor_AD, key_KD, tau)
@@ -111,7 +117,7 @@ class _StripLoss(ReadyGradients):
         key_KD: Tensor,
         tau: Tensor,
         rivals: Rivals,
-        strip_bytes: int,
+        strip_bytes: int | None,
         wanted: bool,
     ) -> tuple[Tensor, ...]:
         kind = wide(anchor_AD)
@@ -123,19 +129,21 @@ class _StripLoss(ReadyGradients):
             for rows_R, place_R, excluded in group.strips(rivals, strip_bytes):
                 anchor_RD = anchor_AD_[rows_R].to(kind)
                 own_RD = group.key_GD[place_R]
-                score_RG = anchor_RD @ group.key_GD.T
-                score_RG -= (anchor_RD * own_RD).sum(1, keepdim=True)
-                score_RG *= scale
+                score_RG = (anchor_RD * scale) @ group.key_GD.T
+                own_R = (anchor_RD * own_RD).sum(1) * scale
                 score_RG[excluded] = -torch.inf
-                weight_RG, shift_R = figures.enter(rows_R, score_RG)
+                again = grad is not None and tau.requires_grad
+                weight_RG, shift_R, sum_R = figures.enter(
+                    rows_R, score_RG.clone() if again else score_RG, own_R, excluded
+                )
                 if grad is None:
                     continue
-                sum_R = weight_RG.sum(1)
                 part_R1 = (scale / (count * ((-shift_R).exp() + sum_R)))[:, None]
                 missed_R1 = part_R1 * sum_R[:, None]
                 if tau.requires_grad:
-                    score_RG.masked_fill_(score_RG.isneginf(), 0)
-                    grad.tau -= ((weight_RG * score_RG).sum(1) * part_R1[:, 0]).sum()
+                    score_RG[excluded] = 0
+                    moved_R = (weight_RG * score_RG).sum(1) - own_R * sum_R
+                    grad.tau -= (moved_R * part_R1[:, 0]).sum()
                 grad.anchor_AD[rows_R] = (weight_RG @ group.key_GD) * part_R1 - missed_R1 * own_RD
                 grad_GD = grad.of(group)
                 grad_GD.addmm_(weight_RG.T, anchor_RD * part_R1)
@@ -164,25 +172,32 @@ class Figures:
         none_A = torch.zeros(count, dtype=torch.long, device=device)
         return cls(zero_A, torch.full_like(zero_A, -torch.inf), none_A, none_A.clone())
 
-    def enter(self, rows_R: Tensor, score_RG: Tensor) -> tuple[Tensor, Tensor]:
+    def enter(
+        self, rows_R: Tensor, score_RG: Tensor, own_R: Tensor, excluded: Excluded
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Take in the rows of a strip.
 
         Args:
             rows_R: Their numbers.
-            score_RG: Scores of their keys above their positives', over τ; -inf if no rival.
+            score_RG: Scores over τ, -inf where excluded; overwritten.
+            own_R: Those of the positives.
+            excluded: What is no rival; a pair may be named twice.
 
         Returns:
-            exp(score − shift) and the shift of each row.
+            exp(score − own − shift) in the scores' place, the shift of each row, and the sum.
         """
-        left_out_R = score_RG.isneginf().sum(1)
-        best_R = score_RG.amax(1)
+        keys = score_RG.shape[1]
+        left_out = (excluded[0] * keys + excluded[1]).unique() // keys
+        left_out_R = left_out.bincount(minlength=len(rows_R))
+        best_R = score_RG.amax(1) - own_R
         shift_R = best_R.clamp_min(0)
-        weight_RG = (score_RG - shift_R[:, None]).exp_()
-        self.row_loss_A[rows_R] = log_share(weight_RG.sum(1), shift_R)
+        weight_RG = score_RG.sub_((own_R + shift_R)[:, None]).exp_()
+        sum_R = weight_RG.sum(1)
+        self.row_loss_A[rows_R] = log_share(sum_R, shift_R)
         self.best_A[rows_R] = best_R
-        self.rivals_A[rows_R] = score_RG.shape[1] - left_out_R
+        self.rivals_A[rows_R] = keys - left_out_R
         self.duplicates_A[rows_R] = left_out_R - 1
-        return weight_RG, shift_R
+        return weight_RG, shift_R, sum_R
 
     def parts(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """In the order of `Strips`."""
@@ -212,10 +227,6 @@ def wide(given: Tensor) -> torch.dtype:
     return torch.float64 if given.dtype == torch.float64 else torch.float32
 
 
-Excluded = tuple[Tensor, Tensor]
-"""Rows and columns (P,) of a strip's scores that are no rivals."""
-
-
 @dataclass(slots=True)
 class Group:
     """The anchors and keys of one group.
@@ -232,11 +243,16 @@ class Group:
     key_GD: Tensor
     place_K: Tensor
 
-    def strips(self, rivals: Rivals, strip_bytes: int) -> Iterator[tuple[Tensor, Tensor, Excluded]]:
+    def strips(
+        self, rivals: Rivals, strip_bytes: int | None
+    ) -> Iterator[tuple[Tensor, Tensor, Excluded]]:
         """Anchors of each strip, where in the group their positives stand, and what is left out."""
         keys_G = self.keys_G
         sorted_ids = [(ids_A, *ids_K[keys_G].sort()) for ids_A, ids_K in rivals.equal]
-        size = max(1, strip_bytes // (len(keys_G) * self.key_GD.element_size()))
+        row_bytes = len(keys_G) * self.key_GD.element_size()
+        size = max(1, (strip_bytes or CACHED_BYTES) // row_bytes)
+        if strip_bytes is None:
+            size = max(size, ROWS)
         for rows_R in self.rows.split(size):
             place_R = self.place_K[rivals.own_A[rows_R]]
             own = (torch.arange(len(rows_R), device=rows_R.device), place_R)

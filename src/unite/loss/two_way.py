@@ -22,7 +22,6 @@ import torch
 from torch import Tensor
 
 from unite.loss.strips import (
-    STRIP_BYTES,
     Excluded,
     Figures,
     Gradients,
@@ -73,7 +72,7 @@ def two_way_losses(
     temperature: float | Tensor,
     *,
     join: Join | None = None,
-    strip_bytes: int = STRIP_BYTES,
+    strip_bytes: int | None = None,
     kept_bytes: int = KEPT_BYTES,
 ) -> Strips:
     """Contrast anchors with keys, and the keys that are their positives with the anchors.
@@ -87,7 +86,7 @@ def two_way_losses(
         rivals: Who is contrasted with whom.
         temperature: τ; a tensor gets its gradient too.
         join: Joins the processes; None for one.
-        strip_bytes: Memory for the scores of a strip.
+        strip_bytes: Memory for the scores of a strip; None: a good default.
         kept_bytes: Memory for scores between the walks.
 
     Returns:
@@ -109,10 +108,11 @@ class _Side:
     shift: Tensor
     sum: Tensor
 
-    def add(self, part: Tensor, above_RS: Tensor) -> None:
-        """Take in more scores above their columns' positives; `part` are the columns."""
-        shift = torch.maximum(self.shift[part], above_RS.amax(0))
-        more = (above_RS - shift).exp_().sum(0)
+    def add(self, part: Tensor, score_RS: Tensor) -> None:
+        """Take in more scores over τ of some columns."""
+        own = self.own[part]
+        shift = torch.maximum(self.shift[part], score_RS.amax(0) - own)
+        more = (score_RS - (own + shift)).exp_().sum(0)
         self.sum[part] = self.sum[part] * (self.shift[part] - shift).exp() + more
         self.shift[part] = shift
 
@@ -136,7 +136,7 @@ class _TwoWayLoss(ReadyGradients):
         rivals: Rivals,
         columns: int,
         join: Join,
-        strip_bytes: int,
+        strip_bytes: int | None,
         kept_bytes: int,
         wanted: bool,
     ) -> tuple[Tensor, ...]:
@@ -153,9 +153,11 @@ class _TwoWayLoss(ReadyGradients):
 
         for strip in walk.run():
             rows_R, column_S, score_RG = strip.rows_R, strip.column_S, strip.score_RG
-            column.add(column_S, score_RG[:, : len(column_S)] - own_K[column_S])
-            weight_RG, row.shift[rows_R] = figures.enter(rows_R, score_RG - own_A[rows_R, None])
-            row.sum[rows_R] = weight_RG.sum(1)
+            column.add(column_S, score_RG[:, : len(column_S)])
+            spent_RG = score_RG.clone() if strip.kept else score_RG
+            _, row.shift[rows_R], row.sum[rows_R] = figures.enter(
+                rows_R, spent_RG, own_A[rows_R], strip.excluded
+            )
         column = column.joined(join)
         back_A = log_share(column.sum, column.shift)[rivals.own_A]
         ctx.ready = walk.gradients(row, column, tau).parts() if wanted else None
@@ -176,7 +178,7 @@ class _Walk:
         rivals: Rivals,
         columns: int,
         scale: float,
-        strip_bytes: int,
+        strip_bytes: int | None,
         kept_bytes: int,
     ) -> None:
         self.anchor_AD, self.key_KD, self.rivals = anchor_AD, key_KD, rivals
@@ -191,14 +193,14 @@ class _Walk:
             column_S = group.keys_G[group.keys_G < self.columns]
             for rows_R, place_R, excluded in group.strips(self.rivals, self.strip_bytes):
                 score_RG = self._scores(number, rows_R, group.key_GD, excluded)
-                yield _Strip(group, rows_R, place_R, column_S, score_RG)
+                kept = number in self.kept
+                yield _Strip(group, rows_R, place_R, column_S, score_RG, excluded, kept)
                 number += 1
 
     def _scores(self, number: int, rows_R: Tensor, key_GD: Tensor, excluded: Excluded) -> Tensor:
         if number in self.kept:
             return self.kept.pop(number)
-        score_RG = self.anchor_AD[rows_R] @ key_GD.T
-        score_RG *= self.scale
+        score_RG = (self.anchor_AD[rows_R] * self.scale) @ key_GD.T
         score_RG[excluded] = -torch.inf
         if score_RG.nbytes <= self.budget:
             self.budget -= score_RG.nbytes
@@ -219,7 +221,7 @@ class _Walk:
             back_RS = score_RG[:, : len(column_S)] - (column.own + column.shift)[column_S]
             push_RG[:, : len(column_S)] += back_RS.exp_().div_(column_total[column_S])
             if tau.requires_grad:
-                score_RG.masked_fill_(score_RG.isneginf(), 0)
+                score_RG[strip.excluded] = 0
                 moved = (push_RG * score_RG).sum() - missed_A[rows_R] @ row.own[rows_R]
                 grad.tau -= moved * half * self.scale
             push_RG *= half * self.scale
@@ -240,3 +242,6 @@ class _Strip:
     place_R: Tensor
     column_S: Tensor
     score_RG: Tensor
+    excluded: Excluded
+    kept: bool
+    """Whether the scores are wanted again in the second walk."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from unite.loss.strips import STRIP_BYTES
+from unite.loss.strips import CACHED_BYTES, ROWS
 from unite.loss.two_way import KEPT_BYTES
 from unite.model.config import BackboneConfig
 from unite.training.recipe import Recipe
@@ -226,7 +226,7 @@ def _loss_bytes(config: BackboneConfig, load: Load, recipe: Recipe) -> int:
     batch = recipe.optimiser.batch_size
     vectors = 2 * 4 * config.width * load.items
     scores = 4 * batch * (load.items - batch)
-    strips = min(2 * STRIP_BYTES, scores)
+    strips = min(2 * max(CACHED_BYTES, 4 * ROWS * (load.items - batch)), scores)
     kept = min(KEPT_BYTES, scores) if recipe.loss.symmetric else 0
     return round(vectors + strips + kept)
 
