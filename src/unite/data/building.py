@@ -15,6 +15,7 @@ import numpy.typing as npt
 from filelock import FileLock
 
 from unite.data.layout import MEDIA, Index, LeftOut, read_index, tidy, write_index, write_whole
+from unite.data.mixture import kind_of
 from unite.data.records import BadRow, pair_row
 from unite.data.sources import Source, fingerprint, read_source
 from unite.errors import DataError
@@ -40,11 +41,6 @@ def build(sources: Mapping[str, Source], directory: Path, progress: Progress) ->
             f"Cannot write the store of pairs in {directory}: {error.strerror}.",
             "Is there space, and may one write there?",
         ) from error
-
-
-def kind_of(pair: Pair) -> int:
-    """Query modality and target modality in one number below 64."""
-    return int(pair.query.modality) * 8 + int(pair.target_modality)
 
 
 class _Builder:
@@ -85,7 +81,7 @@ class _Builder:
         line = json.dumps(pair_row(pair)).encode() + b"\n"
         self.content.update(line)
         self.offsets.append(self.offsets[-1] + len(line))
-        self.kinds.append(kind_of(pair))
+        self.kinds.append(kind_of(pair.query.modality, pair.target_modality))
         if len(self.kinds) % _STEP == 0:
             self.progress(len(self.kinds), None)
         return line

@@ -6,9 +6,8 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from unite.data.building import kind_of
 from unite.data.faults import Fault, Report, Trouble
-from unite.data.mixture import kind_label
+from unite.data.mixture import kind_label, kind_of
 from unite.data.placed import ITEMS, Medium, Placed, form_of, read_all
 from unite.data.records import BadRow
 from unite.data.repeats import Repeats, item_hash
@@ -120,7 +119,8 @@ class _Check:
             self.report.kinds[row.value.modality.label] += 1
             self.repeats.add(item_hash(row.value), 0)
         elif isinstance(row.value, Pair):
-            self.report.kinds[kind_label(kind_of(row.value))] += 1
+            kind = kind_of(row.value.query.modality, row.value.target_modality)
+            self.report.kinds[kind_label(kind)] += 1
             self.repeats.add(item_hash(row.value.query), item_hash(row.value.candidate))
             if _content(row.value.query) == _content(row.value.candidate):
                 self.report.same += 1

@@ -14,14 +14,14 @@ from typing import Any, overload
 import numpy as np
 import numpy.typing as npt
 
-from unite.data.building import Progress, build, kind_of
+from unite.data.building import Progress, build
 from unite.data.layout import LeftOut, damaged, read_index
 from unite.data.records import parse_pair
 from unite.data.sources import Source
 from unite.errors import DataError, ItemError
 from unite.types import Pair
 
-__all__ = ["LeftOut", "PairStore", "kind_of"]
+__all__ = ["LeftOut", "PairStore"]
 
 
 class PairStore(Sequence[Pair]):
