@@ -58,6 +58,7 @@ class Setting:
         bounds: tuple[float, float] | None = None,
         masked: bool = True,
         symmetric: bool = False,
+        dtype: torch.dtype = torch.float32,
     ) -> None:
         torch.manual_seed(0)
         sources = {name: Source(path=world / "train" / f"{name}.json") for name in SOURCES}
@@ -68,6 +69,7 @@ class Setting:
         if dropout is not None:
             add_adapters(self.model.encoder, 4, 8, dropout)
             self._stir()
+        self.model.encoder.to(dtype)
         self.network = wrap(self.model).to("cpu").train()
         self.loss = MamclLoss(
             self.network, temperature=0.1, temperature_bounds=bounds,
@@ -145,10 +147,13 @@ def processes(number: int, world: int, folder: str, files: str, kind: str) -> No
 def forms(kind: str, world: int) -> list[dict[str, Any]]:
     """What is compared with one process: no dropout, since processes draw their own."""
     if kind == "fsdp":
-        return [{"chunk_tokens": tokens, "dropout": 0.0} for tokens in FSDP_TOKENS]
+        return [
+            {"chunk_tokens": tokens, "dropout": 0.0, "dtype": torch.float64}
+            for tokens in FSDP_TOKENS
+        ]
     return [
         {"chunk_tokens": tokens, "dropout": dropout, "masked": masked, "symmetric": symmetric,
-         "bounds": (0.01, 1.0)}
+         "bounds": (0.01, 1.0), "dtype": torch.float64}
         for tokens, dropout, masked, symmetric in (
             (None, 0.0, True, False), (700, 0.0, True, False), (700, None, False, True),
             (UNEVEN[world], 0.0, True, True),
