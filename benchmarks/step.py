@@ -251,9 +251,9 @@ def _saving(name: str, folder: Path) -> dict[str, float]:
     if name in ("packed", "prefix"):
         whole = language.DecoderLayer.forward
 
-        def every(self: Any, hidden: Tensor, rotation: Any, packing: Any, *, last: bool = False
-                  ) -> Tensor:  # fmt: skip
-            out = whole(self, hidden, rotation, packing)
+        def every(self: Any, hidden: Tensor, rotation: Any, packing: Any, *, last: bool = False,
+                  past: Any = None) -> Tensor:  # fmt: skip
+            out = whole(self, hidden, rotation, packing, past=past)
             return out[packing.last_B] if last else out
 
         language.DecoderLayer.forward = every  # type: ignore[method-assign]

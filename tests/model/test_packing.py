@@ -54,8 +54,8 @@ def plainly(monkeypatch: pytest.MonkeyPatch) -> Result:
     """Transformers-like: one row at a time, no shared prefix, the last layer for every token."""
     whole = language.DecoderLayer.forward
 
-    def every(self: Any, hidden: Tensor, rotation: Any, packed: Any, *, last: bool = False) -> Any:
-        out = whole(self, hidden, rotation, packed)
+    def every(self: Any, hidden: Tensor, rotation: Any, packed: Any, *, last: bool = False, past: Any = None) -> Any:
+        out = whole(self, hidden, rotation, packed, past=past)
         return out[packed.last_B] if last else out
 
     with monkeypatch.context() as patch:
@@ -142,3 +142,18 @@ def test_a_packing_holds_every_token_once(lengths: list[int], shared: int) -> No
     for group in packed.groups:
         states = torch.arange(len(packed.source_T))[:, None, None].float()
         assert torch.equal(group.packed(group.padded(states)), states[group.span])
+
+
+@settings(max_examples=25)
+@given(st.data())
+def test_a_remembered_prefix_changes_nothing(data: st.DataObject) -> None:
+    encoder = randomised(CONFIG)
+    prefix = data.draw(st.lists(st.integers(1, 9), min_size=1, max_size=6))
+    cut = data.draw(st.integers(1, len(prefix)))
+    count = data.draw(st.integers(1, len(MIXED)))
+    rows = [[*prefix, *row] for row in MIXED[:count]]
+    with torch.inference_mode():
+        known = encoder.remember(torch.tensor(prefix[:cut]))
+        assert known.length == cut
+        found, expected = (encoder(**collate(rows), prefix=part) for part in (known, None))
+    assert (found - expected).abs().max() < 1e-5 * expected.abs().max()

@@ -48,8 +48,16 @@ class Future(Generic[T, R]):
         self._tries = 1
 
     def done(self) -> bool:
-        """Whether `result` will answer at once."""
-        return self._inner.done()
+        """Whether `result` will answer at once, or must start again."""
+        return self._inner.done() or not self._home.active
+
+    def add_done_callback(self, call: Callable[[Any], None]) -> None:
+        """Have a function called, in another thread, when this is done."""
+        self._inner.add_done_callback(call)
+
+    def cancel(self) -> None:
+        """Give it up; a worker that is at it is ended."""
+        self._inner.cancel()  # type: ignore[no-untyped-call]
 
     def result(self) -> R:
         """Wait for what the function returned.

@@ -9,8 +9,9 @@ own tokens of a group.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -23,6 +24,12 @@ from unite.model.vision import rotate
 
 Rotation = tuple[Tensor, Tensor]
 """Cosine and sine of every token's angles, (T, 1, F)."""
+
+Past = tuple[Tensor, Tensor]
+"""Keys and values of leading tokens in one layer, (S, H, F)."""
+
+_LINE = 256
+"""Angles are kept for multiples of so many positions, so that few lengths are computed anew."""
 
 
 class LanguageModel(nn.Module):
@@ -38,20 +45,45 @@ class LanguageModel(nn.Module):
         self.norm = nn.RMSNorm(config.width, eps=config.norm_eps)
         self.checkpointing = False
 
-    def forward(self, embeds_TD: Tensor, packing: Packing) -> Tensor:
-        """Return the normed hidden state of each row's last token, (B, D)."""
-        head_dim = self.config.width // self.config.heads
-        longest = max(group.longest for group in packing.groups) + packing.shared
-        cos_LF, sin_LF = _line(longest, head_dim, self.config.rope_theta, embeds_TD.device)
-        rotation = cos_LF[packing.position_T][:, None], sin_LF[packing.position_T][:, None]
+    def forward(
+        self, embeds_TD: Tensor, packing: Packing, pasts: Sequence[Past] | None = None
+    ) -> Tensor:
+        """Return the normed hidden state of each row's last token, (B, D).
+
+        Args:
+            embeds_TD: The packed tokens.
+            packing: Where they lie.
+            pasts: What `remember` gave for the leading tokens that are not among them.
+        """
+        known: Sequence[Past | None] = pasts or [None] * len(self.layers)
+        rotation = self._rotation(packing)
         hidden_TD = embeds_TD
-        for layer in self.layers[:-1]:
+        for layer, past in zip(self.layers[:-1], known, strict=False):
             if self.checkpointing and self.training:
                 hidden_TD = checkpoint(layer, hidden_TD, rotation, packing, use_reentrant=False)
             else:
-                hidden_TD = layer(hidden_TD, rotation, packing)
-        last_BD = self.layers[-1](hidden_TD, rotation, packing, last=True)
+                hidden_TD = layer(hidden_TD, rotation, packing, past=past)
+        last_BD = self.layers[-1](hidden_TD, rotation, packing, last=True, past=known[-1])
         return self.norm(last_BD)[packing.order_B]
+
+    def remember(self, embeds_SD: Tensor) -> list[Past]:
+        """Keys and values in each layer of tokens that many rows begin with."""
+        packing = Packing.of([len(embeds_SD)], len(embeds_SD), 0, embeds_SD.device)
+        rotation = self._rotation(packing)
+        hidden_SD, pasts = embeds_SD, []
+        layers: Iterable[Any] = self.layers
+        for layer in layers:
+            pasts.append(layer.self_attn.past(layer.input_layernorm(hidden_SD), rotation))
+            hidden_SD = layer(hidden_SD, rotation, packing)
+        return pasts
+
+    def _rotation(self, packing: Packing) -> Rotation:
+        head_dim = self.config.width // self.config.heads
+        longest = max(group.longest for group in packing.groups) + packing.shared
+        line = _line(_LINE * -(-longest // _LINE), head_dim, self.config.rope_theta,
+                     packing.position_T.device)  # fmt: skip
+        cos_TF, sin_TF = (part_LF[packing.position_T] for part_LF in line)
+        return cos_TF[:, None], sin_TF[:, None]
 
 
 class DecoderLayer(nn.Module):
@@ -65,10 +97,17 @@ class DecoderLayer(nn.Module):
         self.post_attention_layernorm = nn.RMSNorm(config.width, eps=config.norm_eps)
 
     def forward(
-        self, hidden_TD: Tensor, rotation: Rotation, packing: Packing, *, last: bool = False
+        self,
+        hidden_TD: Tensor,
+        rotation: Rotation,
+        packing: Packing,
+        *,
+        last: bool = False,
+        past: Past | None = None,
     ) -> Tensor:
         """Return (T, D), or with `last` each row's last token, (B, D) in order of the groups."""
-        attended = self.self_attn(self.input_layernorm(hidden_TD), rotation, packing, last=last)
+        normed_TD = self.input_layernorm(hidden_TD)
+        attended = self.self_attn(normed_TD, rotation, packing, last=last, past=past)
         hidden = (hidden_TD[packing.last_B] if last else hidden_TD) + attended
         return hidden + self.mlp(self.post_attention_layernorm(hidden))
 
@@ -89,54 +128,66 @@ class CausalAttention(nn.Module):
         self.o_proj = nn.Linear(config.heads * self.head_dim, config.width, bias=False)
 
     def forward(
-        self, hidden_TD: Tensor, rotation: Rotation, packing: Packing, *, last: bool = False
+        self,
+        hidden_TD: Tensor,
+        rotation: Rotation,
+        packing: Packing,
+        *,
+        last: bool = False,
+        past: Past | None = None,
     ) -> Tensor:
         """Attend from every token, (T, D), or with `last` from each row's last one, (B, D)."""
-        key_THF = rotate(self._heads(self.k_proj(hidden_TD)), *rotation)
-        value_THF = self._heads(self.v_proj(hidden_TD))
+        key_THF, value_THF = self.past(hidden_TD, rotation)
+        fresh = packing.shared - packing.cached
+        shared = key_THF[:fresh], value_THF[:fresh]
+        if past is not None:
+            shared = torch.cat((past[0], shared[0])), torch.cat((past[1], shared[1]))
         if last:
             hidden_TD = hidden_TD[packing.last_B]
             cos, sin = rotation
             rotation = cos[packing.last_B], sin[packing.last_B]
         query = rotate(self._heads(self.q_proj(hidden_TD)), *rotation)
         attend = self._from_last if last else self._from_all
-        return self.o_proj(torch.cat(list(attend(query, key_THF, value_THF, packing))).flatten(1))
+        parts = attend(query, (key_THF, value_THF), shared, packing)
+        return self.o_proj(torch.cat(list(parts)).flatten(1))
+
+    def past(self, hidden_TD: Tensor, rotation: Rotation) -> Past:
+        """Keys and values of tokens, (T, H, F)."""
+        key_THF = rotate(self._heads(self.k_proj(hidden_TD)), *rotation)
+        return key_THF, self._heads(self.v_proj(hidden_TD))
 
     def _from_all(
-        self, query_THF: Tensor, key_THF: Tensor, value_THF: Tensor, packing: Packing
+        self, query_THF: Tensor, own: Past, shared: Past, packing: Packing
     ) -> Iterator[Tensor]:
         """Of the shared tokens, then of each group's, (P, H, F)."""
-        shared = packing.shared
-        if shared:
-            parts = (
-                part[:shared].transpose(0, 1)[None] for part in (query_THF, key_THF, value_THF)
-            )
-            query, key, value = parts
-            yield _causal(query, self._wide(key), self._wide(value))[0].transpose(0, 1)
+        fresh = packing.shared - packing.cached
+        if fresh:
+            key, value = (self._wide(part.transpose(0, 1)[None]) for part in shared)
+            query = query_THF[:fresh].transpose(0, 1)[None]
+            yield _causal(query, key, value)[0].transpose(0, 1)
         for group in packing.groups:
-            key, value = self._rows(key_THF, group, shared), self._rows(value_THF, group, shared)
+            key, value = self._rows(own[0], shared[0], group), self._rows(own[1], shared[1], group)
             yield group.packed(_causal(group.padded(query_THF), key, value))
 
     def _from_last(
-        self, query_BHF: Tensor, key_THF: Tensor, value_THF: Tensor, packing: Packing
+        self, query_BHF: Tensor, own: Past, shared: Past, packing: Packing
     ) -> Iterator[Tensor]:
         """Of each group's last tokens, (G, H, F)."""
-        shared = packing.shared
         parts = query_BHF.split([group.count for group in packing.groups])
         for group, query_GHF in zip(packing.groups, parts, strict=True):
-            key, value = self._rows(key_THF, group, shared), self._rows(value_THF, group, shared)
+            key, value = self._rows(own[0], shared[0], group), self._rows(own[1], shared[1], group)
             seen = None
             if group.place_P is not None:
                 line = torch.arange(key.shape[2], device=key.device)
-                seen = (line < group.own_G[:, None] + shared)[:, None, None]
+                seen = (line < group.own_G[:, None] + packing.shared)[:, None, None]
             out = F.scaled_dot_product_attention(query_GHF[:, :, None], key, value, attn_mask=seen)
             yield out[:, :, 0]
 
-    def _rows(self, states_THF: Tensor, group: Group, shared: int) -> Tensor:
+    def _rows(self, states_THF: Tensor, shared_SHF: Tensor, group: Group) -> Tensor:
         """Keys or values of a group's whole rows, (G, H, S + R, F)."""
         own = group.padded(states_THF)
-        if shared:
-            prefix = states_THF[:shared].transpose(0, 1).expand(group.count, -1, -1, -1)
+        if len(shared_SHF):
+            prefix = shared_SHF.transpose(0, 1).expand(group.count, -1, -1, -1)
             own = torch.cat((prefix, own), dim=2)
         return self._wide(own)
 

@@ -3,8 +3,9 @@
 Everything but attention works on single tokens and never sees where a row ends. Attention takes the
 rows in groups of similar length; only there are short ones padded, where a token is cheapest.
 
-Shapes: B rows, L tokens of the longest, S shared leading tokens, T packed tokens (the shared ones,
-then each row's own), G rows and R tokens of a group, H heads, F width of a head.
+Shapes: B rows, L tokens of the longest, S shared leading tokens, T packed tokens (the shared ones
+that no cache holds, then each row's own), G rows and R tokens of a group, H heads, F width of a
+head.
 """
 
 from __future__ import annotations
@@ -57,6 +58,7 @@ class Packing:
 
     Attributes:
         shared: Leading tokens that all rows have in common; they come first, once.
+        cached: Those of them, the first, that are not among the packed tokens.
         source_T: Where each packed token stands among the B × L padded ones.
         position_T: Its position in its row.
         last_B: Where each row's last token lies, in the order of the groups.
@@ -65,6 +67,7 @@ class Packing:
     """
 
     shared: int
+    cached: int
     source_T: Tensor
     position_T: Tensor
     last_B: Tensor
@@ -72,7 +75,14 @@ class Packing:
     groups: tuple[Group, ...]
 
     @classmethod
-    def of(cls, lengths: Sequence[int], width: int, shared: int, device: torch.device) -> Packing:
+    def of(
+        cls,
+        lengths: Sequence[int],
+        width: int,
+        shared: int,
+        device: torch.device,
+        cached: int = 0,
+    ) -> Packing:
         """Pack rows.
 
         Args:
@@ -80,11 +90,12 @@ class Packing:
             width: Tokens of a padded row.
             shared: Leading tokens that all have in common.
             device: Where the tokens are.
+            cached: Leading tokens whose keys and values are known from before.
         """
-        shared = shared if len(lengths) > 1 else 0
-        line = torch.arange(width)
-        sources, positions, groups, order = [line[:shared]], [line[:shared]], [], []
-        start = shared
+        shared = max(shared if len(lengths) > 1 else 0, cached)  # one row has nobody to share with
+        line = torch.arange(cached, shared)
+        sources, positions, groups, order = [line], [line], [], []
+        start = shared - cached
         for rows in length_groups(lengths):
             own = [lengths[row] - shared for row in rows]
             longest, total = own[0], sum(own)
@@ -107,11 +118,12 @@ class Packing:
             )
             order += rows
             start += total
-        ends = torch.tensor([lengths[row] - shared for row in order]).cumsum(0) + shared - 1
+        ends = torch.tensor([lengths[row] - shared for row in order]).cumsum(0) + line.numel() - 1
         back = torch.empty(len(order), dtype=torch.long)
         back[torch.tensor(order)] = torch.arange(len(order))
         return cls(
             shared,
+            cached,
             torch.cat(sources).to(device),
             torch.cat(positions).to(device),
             ends.to(device),
@@ -152,3 +164,8 @@ def length_groups(lengths: Sequence[int], waste: float = WASTE) -> Iterator[list
         filled += lengths[row]
     if group:
         yield group
+
+
+def padded_tokens(lengths: Sequence[int]) -> int:
+    """Tokens that attention computes for rows of these lengths, padding included."""
+    return sum(len(group) * lengths[group[0]] for group in length_groups(lengths))

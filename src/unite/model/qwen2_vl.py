@@ -13,14 +13,28 @@ Shapes: P patches, K values a patch, B rows, L tokens, T packed tokens, V visual
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from unite.model.config import BackboneConfig
-from unite.model.language import LanguageModel
+from unite.model.language import LanguageModel, Past
 from unite.model.packing import Packing, shared_prefix
 from unite.model.vision import Grid, VisionTower, in_order, is_trained, visual_tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Prefix:
+    """Leading tokens that many rows have in common, computed once.
+
+    Attributes:
+        length: How many they are.
+        pasts: Their keys and values in each layer.
+    """
+
+    length: int
+    pasts: Sequence[Past]
 
 
 class Qwen2VLEncoder(nn.Module):
@@ -48,6 +62,7 @@ class Qwen2VLEncoder(nn.Module):
         grids: Sequence[Grid] = (),
         media: Sequence[int] | None = None,
         seen: Sequence[Tensor] | None = None,
+        prefix: Prefix | None = None,
     ) -> Tensor:
         """Embed right-padded rows.
 
@@ -59,6 +74,7 @@ class Qwen2VLEncoder(nn.Module):
             media: The number of the medium at each place where one appears, rows in order; by
                 default each medium appears once, in its order.
             seen: What `see` gave for the media, in place of their patches.
+            prefix: What `remember` gave for the tokens with which all rows begin.
 
         Returns:
             Hidden state of each row's last token after the final norm, (B, D), not normalised.
@@ -71,8 +87,10 @@ class Qwen2VLEncoder(nn.Module):
         visual_BL, sizes = visual_tokens(
             input_ids_BL, pads, grids, media, self.config.vision.merge_size
         )
-        shared = shared_prefix(input_ids_BL, length_B, visual_BL)
-        packing = Packing.of(length_B.tolist(), input_ids_BL.shape[1], shared, input_ids_BL.device)
+        lengths, width = length_B.tolist(), input_ids_BL.shape[1]
+        shared = shared_prefix(input_ids_BL, length_B, visual_BL) if len(lengths) > 1 else 0
+        cached = 0 if prefix is None else prefix.length
+        packing = Packing.of(lengths, width, shared, input_ids_BL.device, cached)
         embeds_TD = self.model.embed_tokens(input_ids_BL.flatten()[packing.source_T])
         if len(grids) and (seen is not None or patches_PK is not None):
             vision_VD = in_order(
@@ -87,8 +105,14 @@ class Qwen2VLEncoder(nn.Module):
             embeds_TD = embeds_TD.index_copy(0, place_V, vision_VD)
         elif self.training and torch.is_grad_enabled() and is_trained(self.visual):
             embeds_TD = embeds_TD + self._untouched()
-        pooled_BD: Tensor = self.model(embeds_TD, packing)
+        pooled_BD: Tensor = self.model(embeds_TD, packing, prefix and prefix.pasts)
         return pooled_BD
+
+    def remember(self, input_ids_S: Tensor) -> Prefix:
+        """Compute tokens that rows to come will begin with; none of them may be visual."""
+        with torch.no_grad():
+            pasts = self.model.remember(self.model.embed_tokens(input_ids_S))
+        return Prefix(len(input_ids_S), pasts)
 
     def see(self, patches_PK: Tensor, grids: Sequence[Grid]) -> list[Tensor]:
         """The visual tokens (V, D) of each medium."""

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from unite import embedder as module
-from unite.embedder import Embedder, stack
+from unite.embedder import Embedder, Figures, flow, stack
+from unite.embedder.flow import Budget
+from unite.errors import CheckpointError
 from unite.model.checkpoint import Model, save_model
 from unite.model.preprocess import Pixels
 from unite.types import Clip, Embedding, Encoder, Item
@@ -95,24 +96,80 @@ def test_errors_say_what_is_wrong(alone: list[Embedding]) -> None:
         assert expected in error
 
 
-@settings(max_examples=12)
+@settings(max_examples=20)
 @given(st.data())
 def test_no_budget_window_or_order_changes_a_vector(
-    embedder: Embedder, items: list[Item], alone: list[Embedding], data: st.DataObject
+    tiny_model: Model, items: list[Item], alone: list[Embedding], data: st.DataObject
 ) -> None:
-    order = data.draw(st.permutations(range(len(items))))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "WINDOW", data.draw(st.integers(1, 16)))
-        patch.setattr(module, "TOKEN_BUDGET", data.draw(st.sampled_from([1, 100, 300, 8192])))
+    order = data.draw(st.lists(st.sampled_from(range(len(items))), max_size=30))
+    budget = Budget(data.draw(st.integers(1, 600)), data.draw(st.sampled_from([1, 100, 300, 8192])))
+    with pytest.MonkeyPatch.context() as patch, Embedder(tiny_model, budget=budget) as embedder:
+        for name in ("AHEAD", "UNGIVEN", "REMEMBERED"):
+            patch.setattr(flow, name, data.draw(st.integers(1, 16), label=name))
         found = list(embedder.embed(items[row] for row in order))
     agree(found, [alone[row] for row in order])
 
 
-@pytest.mark.parametrize("threads", [1, 5])
-def test_the_number_of_threads_changes_nothing(
-    tiny_model: Model, items: list[Item], alone: list[Embedding], threads: int
+@pytest.mark.parametrize(
+    "options", [{"threads": 1}, {"threads": 5}, {"workers": 1}, {"workers": 3}]
+)
+def test_who_decodes_changes_nothing(
+    tiny_model: Model, items: list[Item], alone: list[Embedding], options: dict[str, int]
 ) -> None:
-    agree(list(Embedder(tiny_model, threads=threads).embed(items)), alone)
+    with Embedder(tiny_model, **options) as embedder:  # type: ignore[arg-type]
+        agree(list(embedder.embed(items)), alone)
+        agree(list(embedder.embed(items[:3])), alone[:3])
+
+
+def test_on_two_devices_in_a_process_each(
+    tiny_model: Model, items: list[Item], alone: list[Embedding], tmp_path: Path
+) -> None:
+    save_model(tiny_model, tmp_path / "m")
+    with Embedder.open(str(tmp_path / "m"), devices=["cpu", "cpu"]) as embedder:
+        agree(list(embedder.embed(items)), alone)
+    with pytest.raises(CheckpointError, match="in memory"):
+        Embedder(tiny_model, devices=["cpu", "cpu"])
+
+
+def test_equal_items_are_embedded_once(
+    tiny_model: Model, items: list[Item], alone: list[Embedding]
+) -> None:
+    figures = Figures()
+    order = [*range(len(items)), *range(len(items))]
+    named = [replace(items[row], id=str(place)) for place, row in enumerate(order)]
+    with Embedder(tiny_model) as embedder:
+        found = list(embedder.embed(named, figures))
+    agree(found, [alone[row] for row in order])
+    assert figures.items == len(order)
+    assert (
+        figures.repeated == len(items) + 1 - 1
+    )  # one more within; a picture in memory has no name
+    assert figures.failed == 2 * len(BROKEN)
+    vectors = [part.vector for part in found if part.vector is not None]
+    vectors[0][:] = 0
+    assert all(vector.any() for vector in vectors[1:])  # nobody shares a vector
+
+
+def test_equal_media_are_decoded_once(tiny_model: Model, media: Path) -> None:
+    figures = Figures()
+    picture, clip = str(media / "p0.png"), Clip(str(media / "clip.mp4"))
+    items = [Item(text=f"number {n}", images=(picture,), videos=(clip,)) for n in range(5)]
+    with Embedder(tiny_model) as embedder:
+        list(embedder.embed(items, figures))
+    assert figures.media == 2
+
+
+def test_the_figures_add_up(tiny_model: Model, items: list[Item]) -> None:
+    figures = Figures()
+    with Embedder(tiny_model, budget=Budget(1000, 100)) as embedder:
+        list(embedder.embed(items, figures))
+    good = [item for row, item in enumerate(items[:-1]) if row not in BROKEN]
+    lengths = [len(embedder.preprocessor(item).input_ids_L) for item in good]
+    assert figures.tokens == sum(lengths) <= figures.padded
+    assert 0 < figures.efficiency <= 1
+    assert figures.batches > 1
+    assert figures.encode_seconds > 0
+    assert figures.decode_seconds > 0
 
 
 def test_nothing_in_nothing_out(embedder: Embedder) -> None:
@@ -124,10 +181,10 @@ def test_items_all_broken(embedder: Embedder, items: list[Item]) -> None:
     assert [part.vector for part in found] == [None] * len(BROKEN)
 
 
-def test_items_are_read_a_window_at_a_time(
-    embedder: Embedder, monkeypatch: pytest.MonkeyPatch
+def test_items_are_read_only_as_far_as_needed(
+    tiny_model: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "WINDOW", 4)
+    monkeypatch.setattr(flow, "UNGIVEN", 50)
     read = 0
 
     def endless() -> Iterator[Item]:
@@ -136,11 +193,34 @@ def test_items_are_read_a_window_at_a_time(
             read += 1
             yield Item(text=f"number {read}")
 
-    stream = embedder.embed(endless())
-    for _ in range(3):
-        next(stream)
-    assert read <= 8
-    stream.close()  # type: ignore[attr-defined]
+    with Embedder(tiny_model) as embedder:
+        stream = embedder.embed(endless())
+        for _ in range(60):
+            next(stream)
+        assert read <= 110
+        stream.close()  # type: ignore[attr-defined]
+
+
+def test_an_endless_row_of_equal_items_comes_out(
+    tiny_model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(flow, "UNGIVEN", 50)
+    with Embedder(tiny_model) as embedder:
+        found = list(embedder.embed(Item(text="the same") for _ in range(300)))
+    assert len(found) == 300
+    assert all(np.array_equal(part.vector, found[0].vector) for part in found)  # type: ignore[arg-type]
+
+
+def test_an_error_of_the_items_own_comes_out_and_the_next_stream_works(
+    embedder: Embedder, media: Path
+) -> None:
+    def broken() -> Iterator[Item]:
+        yield Item(images=(str(media / "p0.png"),))
+        raise KeyError("of the caller's")
+
+    with pytest.raises(KeyError, match="of the caller's"):
+        list(embedder.embed(broken()))
+    assert [part.error for part in embedder.embed([Item(text="a")])] == [None]
 
 
 def test_half_a_surrogate_pair_costs_only_its_own_row(embedder: Embedder) -> None:
