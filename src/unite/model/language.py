@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from unite.model.config import BackboneConfig
-from unite.model.packing import Group, Packing
+from unite.model.packing import Group, Packing, causal
 from unite.model.vision import rotate
 
 Rotation = tuple[Tensor, Tensor]
@@ -164,10 +164,11 @@ class CausalAttention(nn.Module):
         if fresh:
             key, value = (self._wide(part.transpose(0, 1)[None]) for part in shared)
             query = query_THF[:fresh].transpose(0, 1)[None]
-            yield _causal(query, key, value)[0].transpose(0, 1)
+            seen = causal(fresh, packing.shared, query.device)
+            yield _attend(query, key, value, seen)[0].transpose(0, 1)
         for group in packing.groups:
             key, value = self._rows(own[0], shared[0], group), self._rows(own[1], shared[1], group)
-            yield group.packed(_causal(group.padded(query_THF), key, value))
+            yield group.packed(_attend(group.padded(query_THF), key, value, group.seen_RL))
 
     def _from_last(
         self, query_BHF: Tensor, own: Past, shared: Past, packing: Packing
@@ -212,13 +213,11 @@ class GatedMlp(nn.Module):
         return self.down_proj(F.silu(self.gate_proj(hidden)) * self.up_proj(hidden))
 
 
-def _causal(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+def _attend(query: Tensor, key: Tensor, value: Tensor, seen_RL: Tensor | None) -> Tensor:
     """Attention of the last tokens of rows, each to what is not after it, (G, H, R, F)."""
-    own, whole = query.shape[2], key.shape[2]
-    if own == whole:
-        return F.scaled_dot_product_attention(query, key, value, is_causal=True)
-    seen_RL = torch.ones(own, whole, dtype=torch.bool, device=query.device).tril(whole - own)
-    return F.scaled_dot_product_attention(query, key, value, attn_mask=seen_RL)
+    return F.scaled_dot_product_attention(
+        query, key, value, attn_mask=seen_RL, is_causal=seen_RL is None
+    )
 
 
 @lru_cache(maxsize=64)

@@ -30,6 +30,8 @@ class Group:
         longest: Own tokens of the longest.
         own_G: Own tokens of each.
         place_P: Where each token stands among G × R padded ones; None where none is padded.
+        seen_RL: Which tokens of a whole row each own one may look at; None: all up to itself,
+            where a row has no others.
     """
 
     span: slice
@@ -37,6 +39,7 @@ class Group:
     longest: int
     own_G: Tensor
     place_P: Tensor | None
+    seen_RL: Tensor | None
 
     def padded(self, states_THF: Tensor) -> Tensor:
         """The group's rows of some states, (G, H, R, F)."""
@@ -92,7 +95,9 @@ class Packing:
             device: Where the tokens are.
             cached: Leading tokens whose keys and values are known from before.
         """
-        shared = max(shared if len(lengths) > 1 else 0, cached)  # one row has nobody to share with
+        if len(lengths) == 1:
+            return cls._of_one(lengths[0], device, cached)
+        shared = max(shared, cached)
         line = torch.arange(cached, shared)
         sources, positions, groups, order = [line], [line], [], []
         start = shared - cached
@@ -114,6 +119,7 @@ class Packing:
                     longest,
                     torch.tensor(own, device=device),
                     place_P.to(device) if padded else None,
+                    causal(longest, shared + longest, device),
                 )
             )
             order += rows
@@ -130,6 +136,16 @@ class Packing:
             back.to(device),
             tuple(groups),
         )
+
+    @classmethod
+    def _of_one(cls, length: int, device: torch.device, cached: int) -> Packing:
+        """A row that shares with nobody: made for every query, so without detours."""
+        own = length - cached
+        line = torch.arange(cached, length, device=device)
+        none = torch.zeros(1, dtype=torch.long, device=device)
+        seen_RL = causal(own, length, device)
+        group = Group(slice(0, own), 1, own, none + own, None, seen_RL)
+        return cls(cached, cached, line, line, none + own - 1, none, (group,))
 
 
 def shared_prefix(input_ids_BL: Tensor, length_B: Tensor, visual_BL: Tensor) -> int:
@@ -164,6 +180,13 @@ def length_groups(lengths: Sequence[int], waste: float = WASTE) -> Iterator[list
         filled += lengths[row]
     if group:
         yield group
+
+
+def causal(own: int, whole: int, device: torch.device) -> Tensor | None:
+    """What the last `own` of `whole` tokens may look at; None where they are all."""
+    if own == whole:
+        return None
+    return torch.ones(own, whole, dtype=torch.bool, device=device).tril_(whole - own)
 
 
 def padded_tokens(lengths: Sequence[int]) -> int:

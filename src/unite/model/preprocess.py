@@ -188,11 +188,12 @@ class Preprocessor:
         self, ids_L: npt.NDArray[np.int64], pixels: Sequence[Pixels | Seen]
     ) -> npt.NDArray[np.int64]:
         """Repeat each pad token for every visual token of its medium; check the length."""
-        merged = self.policy.pixels.merge_size**2
-        repeats_L = np.ones(len(ids_L), dtype=np.int64)
-        slots = np.flatnonzero(np.isin(ids_L, list(self._pads.values())))
-        repeats_L[slots] = [int(np.prod(medium.grid)) // merged for medium in pixels]
-        ids_L = np.repeat(ids_L, repeats_L)
+        if pixels:
+            merged = self.policy.pixels.merge_size**2
+            repeats_L = np.ones(len(ids_L), dtype=np.int64)
+            slots = np.flatnonzero(np.isin(ids_L, list(self._pads.values())))
+            repeats_L[slots] = [int(np.prod(medium.grid)) // merged for medium in pixels]
+            ids_L = np.repeat(ids_L, repeats_L)
         if len(ids_L) > self.policy.max_tokens:
             raise TooLongError(
                 f"The item needs {len(ids_L)} tokens; the model takes {self.policy.max_tokens}.",
