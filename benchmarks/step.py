@@ -23,7 +23,6 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,53 +31,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-WIDTH, MLP, HEADS, KV_HEADS = 1536, 8960, 12, 2
-VISION_WIDTH = 1280
+from real_width import heavy_tailed, real_width
+
 TAU = 0.03
 PAIRS = 6
 FRAMES = 12
 TEXT_PAIRS = 32
-WORDS = [f"word{number}" for number in range(400)]
 
 
 # The model and its data
-
-
-def _model(depth: int, vision_depth: int, pixels: dict[str, int], frames: int) -> Any:
-    """Random weights; small limits of pixels keep the benchmark to minutes."""
-    from unite.model.checkpoint import Model
-    from unite.model.config import BackboneConfig, VisionConfig
-    from unite.model.qwen2_vl import Qwen2VLEncoder
-    from unite.model.scratch import random_model
-
-    small = random_model(WORDS, seed=0, width=32, mlp_width=32, depth=1, heads=2, kv_heads=2,
-                         vision_width=32, vision_depth=1, vision_heads=2, vocabulary=1000,
-                         side=84, nframes=frames, max_tokens=4096, init_std=0.02)  # fmt: skip
-    old = small.encoder.config
-    config = BackboneConfig(
-        width=WIDTH, mlp_width=MLP, depth=depth, heads=HEADS, kv_heads=KV_HEADS,
-        vocabulary=old.vocabulary, max_positions=32768,
-        image_token_id=old.image_token_id, video_token_id=old.video_token_id,
-        vision=VisionConfig(depth=vision_depth, width=VISION_WIDTH, heads=16,
-                            mlp_width=4 * VISION_WIDTH, out_width=WIDTH),
-    )  # fmt: skip
-    torch.manual_seed(0)
-    encoder = Qwen2VLEncoder(config)
-    for part in encoder.parameters():
-        nn.init.normal_(part, 0.0, 0.02) if part.dim() > 1 else nn.init.ones_(part)
-    policy = replace(
-        small.policy,
-        pixels=replace(small.policy.pixels, **pixels),
-        frames=replace(small.policy.frames, nframes=frames),
-        max_tokens=4096,
-        small_world=False,
-    )
-    return Model(encoder, small.tokenizer, policy, "benchmark")
-
-
-def _text(rng: random.Random, mean: float, spread: float) -> str:
-    """Heavy-tailed lengths, as captions and passages have."""
-    return " ".join(rng.choices(WORDS, k=min(400, max(3, round(rng.lognormvariate(mean, spread))))))
 
 
 def _pairs(
@@ -96,9 +57,9 @@ def _pairs(
     rows = []
     for number in range(count):
         kind = ("text", "image", "video")[number % 3]
-        query = {"text": _text(rng, *asked)}
+        query = {"text": heavy_tailed(rng, *asked)}
         if kind == "text":
-            rows.append({"query": query, "candidate": {"text": _text(rng, *told)}})
+            rows.append({"query": query, "candidate": {"text": heavy_tailed(rng, *told)}})
             continue
         values = noise.integers(0, 255, (size * 3 // 4 // 8, size // 8, 3), np.uint8)
         picture = Image.fromarray(values).resize((size, size * 3 // 4))
@@ -232,14 +193,14 @@ def _saving(name: str, folder: Path) -> dict[str, float]:
     from unite.model import language, qwen2_vl
     from unite.training.chunked import Hooks
 
-    model = _model(3, 3, PIXELS, FRAMES)
+    model = real_width(3, 3, PIXELS, FRAMES)
     chunk_tokens = 2500 if name.startswith("chunked") else None
     cache = folder / "cache" if name.endswith("cache") else None
     step, network = _setting(model, folder / "pairs.json", chunk_tokens=chunk_tokens, cache=cache)
     hooks = Hooks(Tensor.backward, nullcontext, lambda features: features)
     run: Callable[[int], Tensor] = lambda number: step.run(network, number, hooks)  # noqa: E731
     if name in ("padded", "no-checkpointing"):
-        plain = Padded(_model(3, 3, PIXELS, FRAMES), name == "padded")
+        plain = Padded(real_width(3, 3, PIXELS, FRAMES), name == "padded")
         network = plain
 
         def run(number: int) -> Tensor:
@@ -295,7 +256,7 @@ SHORT = (0.8, 0.3)
 def _memory(count: int, folder: Path) -> dict[str, float]:
     from unite.training.chunked import Hooks
 
-    step, network = _setting(_model(2, 1, SMALL, 2), folder / "pairs.json", chunk_tokens=1500)
+    step, network = _setting(real_width(2, 1, SMALL, 2), folder / "pairs.json", chunk_tokens=1500)
     hooks = Hooks(Tensor.backward, nullcontext, lambda features: features)
     chunks = len(step.feed.chunks(0))
     start = time.perf_counter()
@@ -341,7 +302,10 @@ class _Theirs(nn.Module):
 def _text_pairs(folder: Path) -> None:
     rng = random.Random(1)
     rows = [
-        {"query": {"text": _text(rng, 1.0, 0.5)}, "candidate": {"text": _text(rng, 2.3, 0.8)}}
+        {
+            "query": {"text": heavy_tailed(rng, 1.0, 0.5)},
+            "candidate": {"text": heavy_tailed(rng, 2.3, 0.8)},
+        }
         for _ in range(TEXT_PAIRS)
     ]
     (folder / "pairs.json").write_text(json.dumps(rows))
@@ -355,7 +319,7 @@ def _text_step(who: str, size: int, folder: Path) -> dict[str, float]:
 
     from unite.training.chunked import Hooks
 
-    model = _model(3, 1, PIXELS, 4)
+    model = real_width(3, 1, PIXELS, 4)
     step, network = _setting(
         model, folder / "pairs.json", chunk_tokens=size if who == "ours" else None
     )
@@ -365,7 +329,7 @@ def _text_step(who: str, size: int, folder: Path) -> dict[str, float]:
     else:
         feed = step.feed
         del step, network, model  # each side holds one model
-        theirs = SentenceTransformer(modules=[_Theirs(_model(3, 1, PIXELS, 4))], device="cpu")
+        theirs = SentenceTransformer(modules=[_Theirs(real_width(3, 1, PIXELS, 4))], device="cpu")
         theirs.train()
         loss = CachedMultipleNegativesRankingLoss(theirs, 1 / TAU, mini_batch_size=size)
 
