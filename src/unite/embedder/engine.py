@@ -147,6 +147,11 @@ class Embedder:
         return self.model.id
 
     @property
+    def side_by_side(self) -> int:
+        """How many media are decoded at a time."""
+        return self._decoders.side_by_side
+
+    @property
     def mixed_gallery(self) -> bool:
         """Whether scores of candidates of different modalities are on one scale."""
         return self.model.policy.mixed_gallery
