@@ -33,6 +33,10 @@ def index(
         str | None,
         typer.Option("--model", "-m", help="Default: the library's own, or mini for a new one."),
     ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=0, help="Processes that decode; by default one a core. 0: threads."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")] = False,
 ) -> None:
     """Index media files into a library, incrementally.
@@ -41,9 +45,10 @@ def index(
     given paths is dropped. Exits with 3 when a file of a supported kind could not be indexed.
     """
     from unite.library.ingest import ingest
+    from unite.media.pool import cores
 
-    opened, encoder = _open(library, model)
-    with _progress() as on_progress:
+    opened, encoder = _open(library, model, cores() if workers is None else workers)
+    with encoder, _progress() as on_progress:
         outcome = ingest(opened, paths, encoder, on_progress=on_progress)
     if as_json:
         typer.echo(json.dumps(asdict(outcome)))
@@ -54,14 +59,14 @@ def index(
         raise typer.Exit(3)
 
 
-def _open(path: Path, model: str | None) -> tuple[Library, Embedder]:
+def _open(path: Path, model: str | None, workers: int) -> tuple[Library, Embedder]:
     """Open the library with its model, or make it."""
     from unite.embedder import Embedder
     from unite.library.library import Library
 
     facts = Library.facts_of(path) if Library.exists(path) else None
     name = model or (facts.model if facts else DEFAULT_MODEL)
-    encoder = Embedder.open(name)
+    encoder = Embedder.open(name, workers=workers)
     if facts:
         return Library.open(path, model_id=encoder.model_id, dim=encoder.dim), encoder
     made = Library.create(

@@ -149,6 +149,7 @@ def _mine(
     from unite.cli.progress import progress_bars
     from unite.data.rewrite import settled_item
     from unite.embedder import Embedder
+    from unite.media.pool import cores
     from unite.training.embedded import embed_once
     from unite.training.mining import mine
     from unite.types import Item
@@ -156,8 +157,7 @@ def _mine(
     pairs = [row.pair for row in rows if row.pair is not None]
     extra = [settled_item(record) for record in records if isinstance(record, Item)]
     sides = [side for pair in pairs for side in (pair.query, pair.candidate)]
-    encoder = Embedder.open(model)
-    with progress_bars() as show:
+    with Embedder.open(model, workers=cores()) as encoder, progress_bars() as show:
         embeddings = embed_once(
             encoder,
             [*sides, *extra],

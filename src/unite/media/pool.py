@@ -31,6 +31,12 @@ _GLANCE = 1.0  # seconds between two looks at whether the workers still live
 _function: Callable[[Any], Any]  # in a worker only: what it does
 
 
+def cores() -> int:
+    """Cores that this process may use; no more than 16, as each worker takes its memory."""
+    allowed = getattr(os, "sched_getaffinity", None)
+    return min(len(allowed(0)) if allowed else os.cpu_count() or 1, 16)
+
+
 @dataclass(frozen=True, slots=True)
 class Failure:
     """What stands in place of a result, and why."""
