@@ -55,6 +55,7 @@ def carry_out(
                 if node.parent is not None and node.parent.reason() is not None:
                     _fail(node, f"what it starts from failed: {node.parent.reason()}")
                     done += 1
+                    progress(done, len(nodes))
                 else:
                     running[node.folder.name] = (node, _begin(node, stack))
             for name, (node, child) in list(running.items()):

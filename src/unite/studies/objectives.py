@@ -29,6 +29,7 @@ from unite.errors import StudyError, did_you_mean
 from unite.loss.gather import world_size
 from unite.loss.mamcl import Contrast
 from unite.loss.module import CANDIDATE, LABELS, NEGATIVE, QUERY, MamclLoss
+from unite.loss.strips import wide
 from unite.training.fit import Objective, contrastive
 from unite.training.recipe import Recipe
 
@@ -111,9 +112,9 @@ class ShapedLoss(MamclLoss, TrainerCallback):  # type: ignore[misc]
         """The loss of vectors that are there already: see `MamclLoss.contrast`."""
         side_R, modality_R, id_R, also_R = (features[name] for name in LABELS)
         query, candidate, negative = (side_R == side for side in (QUERY, CANDIDATE, NEGATIVE))
-        wide = vector_RD.float()
-        key_KD = torch.cat((wide[candidate], wide[negative]))
-        score_NK = wide[query] @ key_KD.T
+        vector_RD = vector_RD.to(wide(vector_RD))
+        key_KD = torch.cat((vector_RD[candidate], vector_RD[negative]))
+        score_NK = vector_RD[query] @ key_KD.T
         own_N = torch.arange(len(score_NK), device=score_NK.device)
         over_NK = score_NK - score_NK[own_N, own_N][:, None]
 

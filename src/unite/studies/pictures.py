@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import mean, stdev
@@ -70,7 +71,10 @@ def _scores(study: Study, outcomes: Outcomes) -> Figure:
     for place, metric in enumerate(study.metrics):
         axis = axes[place // columns][place % columns]
         for line, arm in enumerate(arms):
-            scores = [100 * score for score in outcomes.scores(arm, metric, study.part)]
+            found = outcomes.scores(arm, metric, study.part)
+            scores = [100 * score for score in found if not math.isnan(score)]
+            if not scores:
+                continue
             error = stdev(scores) if len(scores) > 1 else 0.0
             axis.barh(line, mean(scores), xerr=error, color="#4dabf7", ecolor="#343a40")
             axis.plot(scores, [line] * len(scores), ".", color="#343a40", markersize=4)

@@ -108,7 +108,7 @@ def _speed(metrics: Path) -> float | None:
 
 def _fail(folder: Path, reason: str) -> int:
     print(reason, file=sys.stderr)
-    if "RANK" not in os.environ or os.environ["RANK"] == "0":
+    if not (folder / FAILURE).exists():  # what a process of this run says first is the reason
         write_json(folder / FAILURE, {"error": reason})
     return 1
 
