@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from tests.evaluation.fakes import Compass
+
+from unite.errors import DataError
+from unite.evaluation.runner import run_tasks
+from unite.evaluation.task import Task, union
+from unite.types import Clip, Item, Modality
+
+
+def task(name: str, gallery: tuple[Item, ...], nframes: int | None = None) -> Task:
+    return Task(
+        name=name, split="test", family="coarse",
+        queries=tuple(Item(text=f"{name}{n}", id=str(n)) for n in range(len(gallery))),
+        candidates=gallery,
+        positives=tuple(frozenset({n}) for n in range(len(gallery))),
+        target_modality=tuple(item.modality for item in gallery),
+        nframes=nframes,
+    )  # fmt: skip
+
+
+PICTURES = (Item(images=("p0",), id="0"), Item(images=("p1",), id="1"))
+CLIPS = (Item(videos=(Clip("v0"),), id="0"), Item(videos=(Clip("v1"),), id="1"))
+
+
+def test_a_union_asks_everything_of_everything() -> None:
+    images, clips = task("i", PICTURES), task("v", CLIPS, 8)
+    mixed = union([images, clips])
+    assert [item.id for item in mixed.candidates] == ["i/0", "i/1", "v/0", "v/1"]
+    assert mixed.positives == tuple(frozenset({n}) for n in range(4))
+    assert mixed.nframes == 8
+    assert set(mixed.target_modality) == {Modality.IMAGE, Modality.VIDEO}
+    # i0 lies nearer to v0 than to its own p0: right in its own gallery, wrong in the union.
+    encoder = Compass({"i0": 0.0, "i1": 1.0, "p0": 0.2, "p1": 1.0, "v0": 0.1, "v1": 2.0})
+    own, both = run_tasks(encoder, [images, replace(mixed, queries=mixed.queries[:2],
+                          positives=mixed.positives[:2],
+                          target_modality=mixed.target_modality[:2])])  # fmt: skip
+    assert own.recall[1] == 1.0
+    assert both.recall[1] == 0.5
+    assert both.wrong_modality == 0.5
+
+
+def test_what_cannot_share_a_gallery_is_refused() -> None:
+    with pytest.raises(DataError, match=r"\[4, 8\] frames"):
+        union([task("a", CLIPS, 4), task("b", CLIPS, 8)])
+    own = replace(task("a", PICTURES), pools=((0,), (1,)))
+    with pytest.raises(DataError, match="gallery for each query"):
+        union([own])
