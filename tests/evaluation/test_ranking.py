@@ -11,7 +11,11 @@ from unite.evaluation.ranking import answer_ranks, dual_softmax, exact_scores, p
 def test_ties_go_by_id_and_not_by_number() -> None:
     same = np.ones(3)
     place_C = places(["c", "a", "b"])
-    assert [answer_ranks(same, [number], place_C).tolist() for number in range(3)] == [[3], [1], [2]]
+    assert [answer_ranks(same, [number], place_C).tolist() for number in range(3)] == [
+        [3],
+        [1],
+        [2],
+    ]
     assert answer_ranks(same, [0, 2], place_C).tolist() == [2, 3]
 
 
@@ -25,7 +29,9 @@ def test_what_is_not_in_the_gallery_is_never_found_and_stands_before_nothing() -
 @given(st.data())
 def test_equals_a_full_sort(data: st.DataObject) -> None:
     count = data.draw(st.integers(1, 8))
-    scores = np.array(data.draw(st.lists(st.integers(-2, 2), min_size=count, max_size=count)), float)
+    scores = np.array(
+        data.draw(st.lists(st.integers(-2, 2), min_size=count, max_size=count)), float
+    )
     ids = data.draw(st.permutations([f"id{number}" for number in range(count)]))
     answers = sorted(data.draw(st.sets(st.integers(0, count - 1), min_size=1)))
     order = sorted(range(count), key=lambda number: (-scores[number], ids[number]))

@@ -49,10 +49,24 @@ def answer_ranks(score_C: Doubles, answers: Iterable[int], place_C: Places) -> R
     return np.sort(np.array(found, np.float64))
 
 
+TOP = 10
+"""Hits of a query that are kept."""
+
+
+def top(score_C: Doubles, place_C: Places, k: int = TOP) -> list[int]:
+    """The numbers of the first k candidates; minus infinity is never among them."""
+    finite_C = np.flatnonzero(score_C > -np.inf)
+    if len(finite_C) > k:
+        cut = np.partition(score_C[finite_C], len(finite_C) - k)[len(finite_C) - k]
+        finite_C = finite_C[score_C[finite_C] >= cut]
+    order = sorted(finite_C.tolist(), key=lambda number: (-score_C[number], place_C[number]))
+    return order[:k]
+
+
 def exact_scores(
     query_QD: Floats, candidate_CD: Floats, answers: Sequence[Sequence[int]]
 ) -> Iterator[Doubles]:
-    """The scores of each query, exact wherever they could change the rank of an answer.
+    """The scores of each query, exact wherever they could change a rank or a first hit.
 
     Args:
         query_QD: Queries of unit length.
@@ -73,9 +87,10 @@ def exact_scores(
 def settled(
     rough_C: Floats, query_D: Floats, candidate_CD: Floats, answers: Sequence[int]
 ) -> Doubles:
-    """Scores of one query with those near an answer's computed again in float64."""
+    """Scores of one query; those near an answer's or among the first, again in float64."""
     score_C = rough_C.astype(np.float64)
-    near_C = np.zeros(len(score_C), bool)
+    cut = np.partition(score_C, -TOP)[-TOP] if len(score_C) > TOP else -np.inf
+    near_C = score_C >= cut - SLACK
     for answer in answers:
         near_C |= np.abs(score_C - score_C[answer]) <= SLACK
     numbers = np.flatnonzero(near_C)
