@@ -105,10 +105,19 @@ class Score:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Case:
-    """A query that was not answered first, with what came instead."""
+    """A query that was not answered first, with what came instead.
+
+    Attributes:
+        query: What was asked.
+        answer: The best-placed answer.
+        answer_score: Its score; None where it could not be embedded.
+        rank: Its rank.
+        hits: What came first: item, score, and whether it is an answer.
+    """
 
     query: Item
     answer: Item
+    answer_score: float | None
     rank: float
     hits: Sequence[tuple[Item, float, bool]]
 

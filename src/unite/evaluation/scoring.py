@@ -47,10 +47,11 @@ class Vectors:
 
 @dataclass(frozen=True, slots=True)
 class _Judged:
-    """One query: ranks of its answers, its first candidates and their scores."""
+    """One query: ranks of its answers, the best of them, and the first candidates with scores."""
 
     ranks: Ranks
     hits: list[tuple[int, float]]
+    best: tuple[int, float] | None = None
 
 
 def score_task(
@@ -95,7 +96,9 @@ def _judge(
             continue
         place_P = place_C[number_P]
         first = [(int(number_P[at]), float(score_P[at])) for at in top(score_P, place_P)]
-        yield _Judged(answer_ranks(score_P, answers.tolist(), place_P), first)
+        ranks = answer_ranks(score_P, answers.tolist(), place_P)
+        best = min(answers.tolist(), key=lambda at: (-score_P[at], place_P[at]))
+        yield _Judged(ranks, first, (int(number_P[best]), float(score_P[best])))
 
 
 def _scores(
@@ -203,7 +206,8 @@ def _cases(task: Task, rows: Sequence[_Judged]) -> list[Case]:
     return [
         Case(
             query=task.queries[number],
-            answer=task.candidates[min(task.positives[number])],
+            answer=task.candidates[best[0]],
+            answer_score=best[1] if np.isfinite(best[1]) else None,
             rank=float(rows[number].ranks[0]),
             hits=[
                 (task.candidates[found], score, found in task.positives[number])
@@ -211,4 +215,5 @@ def _cases(task: Task, rows: Sequence[_Judged]) -> list[Case]:
             ],
         )
         for number in worst
+        if (best := rows[number].best) is not None
     ]
