@@ -85,8 +85,11 @@ def test_what_is_there_and_what_is_missing_is_listed(
     assert [row["name"] for row in rows] == [benchmark.name for benchmark in BENCHMARKS]
     there = {row["name"]: row["there"] for row in rows}
     assert [name for name, is_there in there.items() if is_there] == ["world"]
-    listed = unite("eval", "list", "--data", tmp_path).output
-    assert "carebench-temporal" in listed
+    assert "carebench-temporal" in unite("eval", "list", "--data", tmp_path).output
+    told = unite("eval", "list", "docci", "--data", tmp_path).output
+    assert f"missing: {tmp_path / 'docci' / 'docci_descriptions.jsonlines'}" in told
+    assert "https://storage.googleapis.com/docci" in told
+    assert "msrvtt" not in told
 
 
 def test_items_that_cannot_be_embedded_end_with_3(unite: Unite, tiny: Path, tmp_path: Path) -> None:

@@ -64,3 +64,11 @@ def test_names_are_chosen_once_and_in_order() -> None:
         select(["msrvt"])
     with pytest.raises(DataError, match="no benchmark 'x'"):
         benchmark_named("x")
+
+
+def test_the_page_names_every_benchmark_with_its_folder() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "evaluation.md").read_text()
+    for benchmark in BENCHMARKS:
+        if benchmark.suite != "mmeb":
+            assert f"`{benchmark.name}`" in page
+        assert f"`{benchmark.folder}/`" in page or benchmark.folder == "."

@@ -121,6 +121,6 @@ def test_a_sheet_shows_what_came_and_what_was_wanted() -> None:
     wrong, right = sections[0].hits
     assert (wrong.path, wrong.expected) == ("wrong.png", False)
     assert (right.path, right.expected, right.times) == ("right.mp4", True, "0:01.0–0:02.0")
-    assert sections[0].caption == "the answer has rank 7"
+    assert sections[0].caption == "the answer, shown last, has rank 7"
     (_, _, last) = failures.sections([saved(one=cases, two=cases[:1])])
     assert "could not be embedded" in last.caption

@@ -29,7 +29,9 @@ CLIPS = (Item(videos=(Clip("v0"),), id="0"), Item(videos=(Clip("v1"),), id="1"))
 def test_a_union_asks_everything_of_everything() -> None:
     images, clips = task("i", PICTURES), task("v", CLIPS, 8)
     mixed = union([images, clips])
-    assert [item.id for item in mixed.candidates] == ["i/0", "i/1", "v/0", "v/1"]
+    assert [item.id for item in mixed.candidates] == [
+        "test/i/0", "test/i/1", "test/v/0", "test/v/1",
+    ]  # fmt: skip
     assert mixed.positives == tuple(frozenset({n}) for n in range(4))
     assert mixed.nframes == 8
     assert set(mixed.target_modality) == {Modality.IMAGE, Modality.VIDEO}
@@ -49,3 +51,15 @@ def test_what_cannot_share_a_gallery_is_refused() -> None:
     own = replace(task("a", PICTURES), pools=((0,), (1,)))
     with pytest.raises(DataError, match="gallery for each query"):
         union([own])
+
+
+def test_a_candidate_of_two_tasks_is_one_and_answers_the_queries_of_both() -> None:
+    mixed = union([task("i", PICTURES), replace(task("i", PICTURES[::-1]), split="other")])
+    assert len(mixed.candidates) == 2
+    assert mixed.positives == tuple(frozenset({n}) for n in (0, 1, 1, 0))
+    assert len({item.id for item in mixed.queries}) == 4
+
+
+def test_mixed_tasks_are_not_mixed_again() -> None:
+    images = task("i", PICTURES)
+    assert union([images, union([images])]) == union([images])

@@ -25,19 +25,25 @@ def main() -> None:
 
 @app.command("list")
 def list_(
+    suites: Annotated[
+        list[str] | None, typer.Argument(help="Suites or single names, told in full.")
+    ] = None,
     data: Annotated[Path, typer.Option("--data", help="Folder of the benchmarks.")] = DATA,
     as_json: Json = False,
 ) -> None:
-    """Show every benchmark, what it needs and whether it is there."""
+    """Show every benchmark and whether its data are there; of named ones, what they need."""
     from rich.console import Console
 
     from unite.cli import eval_tables
-    from unite.evaluation.registry import BENCHMARKS
+    from unite.evaluation.registry import BENCHMARKS, select
 
+    chosen = select(suites) if suites else BENCHMARKS
     if as_json:
-        typer.echo(json.dumps([_facts(one, data) for one in BENCHMARKS], indent=2))
+        typer.echo(json.dumps([_facts(one, data) for one in chosen], indent=2))
         return
-    Console().print(eval_tables.benchmarks(BENCHMARKS, data))
+    Console().print(eval_tables.benchmarks(chosen, data))
+    for one in chosen if suites else ():
+        typer.echo(f"\n{eval_tables.facts(one, data)}")
 
 
 @app.command("run")

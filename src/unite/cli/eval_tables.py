@@ -34,22 +34,32 @@ def scores(title: str, columns: Mapping[str, Sequence[Score]]) -> Table:
 
 
 def benchmarks(known: Sequence[Benchmark], data: Path) -> Table:
-    """Every benchmark with what it needs and what of it is not there."""
+    """Every benchmark and whether all that it needs is there."""
     grid = _grid(f"in {data}")
     for name in ("task", "suite", "frames", "main", "there"):
         grid.add_column(name, no_wrap=True)
-    grid.add_column("missing")
     for one in known:
-        missing = one.missing(data)
         grid.add_row(
             one.name,
             f"{one.suite}:{one.group}" if one.group else one.suite,
             str(one.nframes or ""),
             one.main_score,
-            "no" if missing else "yes",
-            "\n".join(f"{one.root(data) / need.path} from {need.source}" for need in missing),
+            "no" if one.missing(data) else "yes",
         )
     return grid
+
+
+def facts(one: Benchmark, data: Path) -> str:
+    """A benchmark's facts as lines of text: what is needed, how it is scored, what is unsure."""
+    missing = one.missing(data)
+    needs = [
+        f"  {'missing' if need in missing else 'there'}: {one.root(data) / need.path}\n"
+        f"    {need.what} from {need.source}"
+        for need in one.needs
+    ]
+    unsure = [f"  unverified: {text}" for text in one.unverified]
+    lines = [f"{one.name}: {one.title}", *needs, f"  scored: {one.protocol}", *unsure]
+    return "\n".join(lines)
 
 
 def comparison(found: Comparison, names: tuple[str, str]) -> Table:

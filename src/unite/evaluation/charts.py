@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-MOST_AXES = 16
+MOST_AXES = 40
 LEAST_AXES = 3
 PALETTE = ("#3b6fd4", "#d4763b", "#2f9e6e", "#9a4fc4", "#c43b5e", "#7a7a2a")
 
@@ -53,7 +53,7 @@ def bars(rows: Sequence[Row], names: Sequence[str]) -> str:
         )
     _published_ticks(axes, shown)
     axes.set_yticks(place_R, [f"{row.task}\n{row.split}".strip() for row in shown], fontsize=7)
-    axes.invert_yaxis()
+    axes.set_ylim(len(shown) - 0.5, -0.5)
     axes.set_xlim(0, 100)
     axes.set_xlabel("main score, percent")
     axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, fontsize=7, frameon=False)
@@ -68,7 +68,7 @@ def radar(rows: Sequence[Row], names: Sequence[str]) -> str | None:
         names: Of its runs.
 
     Returns:
-        An SVG document; None where there are fewer than three axes or more than sixteen.
+        An SVG document; None where there are fewer than three axes or more than forty.
 
     Raises:
         DataError: matplotlib is not installed.

@@ -41,7 +41,8 @@ def _hits(case: Case) -> list[SheetHit]:
 def _caption(case: Case) -> str:
     if np.isinf(case.rank):
         return "the answer, shown last, could not be embedded"
-    return f"the answer has rank {int(case.rank)}"
+    shown = "" if any(right for _, _, right in case.hits) else ", shown last,"
+    return f"the answer{shown} has rank {int(case.rank)}"
 
 
 def _hit(item: Item, score: float, right: bool) -> SheetHit:

@@ -29,7 +29,7 @@ from unite.types import Modality
 CASES = 6
 """Queries of a task that are shown among the failures."""
 
-CASE_HITS = 4
+CASE_HITS = 3
 
 
 @dataclass(frozen=True, slots=True)

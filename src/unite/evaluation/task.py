@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from unite.data.records import content_id
 from unite.errors import DataError
 from unite.types import Item, Modality
+
+MIXED = "mixed"
+"""The family of tasks whose gallery holds those of others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,50 +58,54 @@ class Task:
         return self.excluded[query] if self.excluded else frozenset()
 
 
-def union(tasks: Sequence[Task], name: str = "mixed") -> Task:
+def union(tasks: Sequence[Task], name: str = "all galleries") -> Task:
     """Ask the queries of several tasks of all their candidates together.
 
-    A candidate of another task may answer a query as well without being known to; scores of a
-    union are comparable between models, not with those of its parts.
+    A candidate that several tasks hold is there once. A candidate of another task may answer a
+    query as well without being known to; scores of a union are comparable between models, not
+    with those of its parts.
 
     Args:
-        tasks: Of one frame policy, each with one gallery for all its queries.
+        tasks: Of one frame policy, each with one gallery for all its queries; mixed ones are left
+            out.
         name: Of the union.
 
     Raises:
         DataError: A task has a gallery for each query, or the frames differ.
     """
-    pooled = [task.name for task in tasks if task.pools is not None or task.excluded]
+    parts = [task for task in tasks if task.family != MIXED]
+    pooled = [task.name for task in parts if task.pools is not None or task.excluded]
     if pooled:
         raise DataError(f"{pooled[0]} has a gallery for each query and cannot be mixed.")
-    frames = {task.nframes for task in tasks if _has_clips(task)}
+    frames = {task.nframes for task in parts if _has_clips(task)}
     if len(frames) > 1:
         raise DataError(
             f"Tasks of {sorted(frames, key=str)} frames cannot share a gallery.",
             "Mix suites that take the same number of frames.",
         )
-    gallery = {
-        f"{task.name}/{item.id}": item for task in tasks for item in task.candidates
-    }  # an id is its task's own
-    number = {known: place for place, known in enumerate(gallery)}
+    gallery: dict[str, Item] = {}
+    for task in parts:
+        for item in task.candidates:
+            gallery.setdefault(content_id(item), replace(item, id=_id(task, item)))
+    number = {content: place for place, content in enumerate(gallery)}
     return Task(
         name=name,
-        split="+".join(dict.fromkeys(task.split for task in tasks)),
-        family="mixed",
-        queries=_named([(task.name, item) for task in tasks for item in task.queries]),
-        candidates=tuple(replace(item, id=known) for known, item in gallery.items()),
+        split="+".join(dict.fromkeys(task.split for task in parts)),
+        family=MIXED,
+        queries=tuple(replace(item, id=_id(task, item)) for task in parts for item in task.queries),
+        candidates=tuple(gallery.values()),
         positives=tuple(
-            frozenset(number[f"{task.name}/{task.candidates[answer].id}"] for answer in answers)
-            for task in tasks
+            frozenset(number[content_id(task.candidates[answer])] for answer in answers)
+            for task in parts
             for answers in task.positives
         ),
-        target_modality=tuple(target for task in tasks for target in task.target_modality),
+        target_modality=tuple(target for task in parts for target in task.target_modality),
         nframes=frames.pop() if frames else None,
     )
 
 
-def _named(items: Iterable[tuple[str, Item]]) -> tuple[Item, ...]:
-    return tuple(replace(item, id=f"{task}/{item.id}") for task, item in items)
+def _id(task: Task, item: Item) -> str:
+    return f"{task.split}/{task.name}/{item.id}"
 
 
 def _has_clips(task: Task) -> bool:
