@@ -32,6 +32,13 @@ def study(
     change: Annotated[
         list[str] | None, typer.Option("--set", help="section.key=value, for all recipes.")
     ] = None,
+    suite: Annotated[
+        list[str] | None,
+        typer.Option(help="What models are scored on: see `eval list`. Default: world."),
+    ] = None,
+    eval_data: Annotated[
+        Path | None, typer.Option(help="Folder of the suites.", show_default="that of the data")
+    ] = None,
     seeds: Annotated[
         int | None, typer.Option(min=1, help="Seeds of each arm; 3 or more give verdicts.")
     ] = None,
@@ -60,6 +67,8 @@ def study(
         changes=tuple(change or ()),
         seeds=tuple(range(seeds or size.seeds)),
         scale=size.scale,
+        suites=tuple(suite or ["world"]),
+        eval_data=None if eval_data is None else str(eval_data.resolve()),
     )
     if dry_run:
         _tell(found, setting, out, jobs)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from unite.errors import StudyError
@@ -54,12 +55,14 @@ class Setting:
     """What a user decides about a study.
 
     Attributes:
-        data: The folder of the data, which is also that of the tasks.
+        data: The folder of the pairs.
         stage1: The recipe of stage 1.
         stage2: The recipe of stage 2.
         changes: Changes to all recipes.
         seeds: Of arms that have none of their own.
         scale: Share of each recipe's steps, or epochs.
+        suites: What models are scored on: see `unite eval list`.
+        eval_data: The folder of the suites; None: that of the data.
     """
 
     data: str
@@ -68,6 +71,13 @@ class Setting:
     changes: tuple[str, ...] = ()
     seeds: tuple[int, ...] = (0, 1, 2)
     scale: float = 1.0
+    suites: tuple[str, ...] = ("world",)
+    eval_data: str | None = None
+
+    @property
+    def scored_in(self) -> Path:
+        """The folder of the suites."""
+        return Path(self.eval_data or self.data)
 
     def recipe(self, stage: Stage, seed: int, *, start: str | None, frames: int | None) -> Recipe:
         """A stage's recipe with its changes, the user's, the seed and the scaled length.

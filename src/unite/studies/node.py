@@ -34,6 +34,8 @@ class Node:
         untrained: Only the starting model is made.
         parent: The node whose model it starts from.
         scored: Whether an arm ends here.
+        suites: What it is scored on.
+        eval_data: Where that lies.
     """
 
     folder: Path
@@ -42,6 +44,8 @@ class Node:
     untrained: bool
     parent: Node | None
     scored: bool
+    suites: tuple[str, ...]
+    eval_data: Path
 
     @property
     def model(self) -> Path:
@@ -65,6 +69,8 @@ class Node:
             "objective": self.objective,
             "untrained": self.untrained,
             "scored": self.scored,
+            "suites": self.suites,
+            "eval_data": str(self.eval_data),
         }
         write_json(self.folder / SPEC, row)
 
@@ -132,11 +138,22 @@ def _chain(arm: Arm, seed: int, setting: Setting, runs: Path) -> tuple[Node, ...
             "recipe": _shaping(recipe, parent),
             "objective": stage.objective,
             "untrained": stage.untrained,
-            "data": data,
+            "data": [data, fingerprint(setting.scored_in), *setting.suites],
         }
         name = hashlib.sha256(json.dumps(shaped, sort_keys=True).encode()).hexdigest()[:_ID]
         scored = number == len(arm.stages)
-        nodes.append(Node(runs / name, recipe, stage.objective, stage.untrained, parent, scored))
+        nodes.append(
+            Node(
+                folder=runs / name,
+                recipe=recipe,
+                objective=stage.objective,
+                untrained=stage.untrained,
+                parent=parent,
+                scored=scored,
+                suites=setting.suites,
+                eval_data=setting.scored_in,
+            )
+        )
     return tuple(nodes)
 
 

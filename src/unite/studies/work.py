@@ -49,7 +49,7 @@ def do(folder: Path) -> None:
     if not (folder / TRAINED).exists():
         _train(folder, spec, recipe)
     if spec["scored"]:
-        _score(folder, recipe)
+        _score(folder, spec, recipe)
 
 
 def _train(folder: Path, spec: Mapping[str, Any], recipe: Recipe) -> None:
@@ -83,15 +83,23 @@ def train_here(folder: Path) -> None:
     train(recipe, folder / "train", resume=True, objective=objective(spec["objective"]))
 
 
-def _score(folder: Path, recipe: Recipe) -> None:
+def _score(folder: Path, spec: Mapping[str, Any], recipe: Recipe) -> None:
     from unite.model.checkpoint import load_model
     from unite.studies.scoring import score
 
     start = time.monotonic()
-    row = score(load_model(str(model_of(folder))), recipe.data.root, recipe.data.frames)
+    row = score(
+        load_model(str(model_of(folder))),
+        Path(spec["eval_data"]),
+        folder / "vectors",
+        suites=spec["suites"],
+        frames=recipe.data.frames,
+        keep_decoded=recipe.data.keep_decoded,
+    )
     row["training"] = read_json(folder / TRAINED)
     row["scoring_seconds"] = time.monotonic() - start
     write_json(folder / RESULT, row)
+    shutil.rmtree(folder / "vectors", ignore_errors=True)
 
 
 def _speed(metrics: Path) -> float | None:
