@@ -3,7 +3,7 @@ import math
 import pytest
 from tests.studies.conftest import Made, ranks, task
 
-from unite.studies.families import CONTROLS, FINE, IMAGE, MIXED, PURE, TEXT, VIDEO, WRONG
+from unite.studies.families import FINE, IMAGE, MIXED, PURE, TEXT, TEXT_ONLY, VIDEO, WRONG
 from unite.studies.node import FAILURE, write_json
 from unite.studies.outcome import Metric, Outcome, Outcomes
 from unite.studies.scoring import TaskResult
@@ -39,9 +39,9 @@ def test_the_wrong_modality_is_counted_whatever_the_rank() -> None:
 
 def test_families_go_by_what_is_asked_and_answered() -> None:
     control = task([1], "vt2v_text_only", "composed")
-    for metric, counts in ((IMAGE, True), (VIDEO, False), (TEXT, False), (CONTROLS, False)):
+    for metric, counts in ((IMAGE, True), (VIDEO, False), (TEXT, False), (TEXT_ONLY, False)):
         assert bool(metric.values(outcome(task([1])))) is counts
-    assert CONTROLS.of(outcome(control)) == 1.0
+    assert TEXT_ONLY.of(outcome(control)) == 1.0
     assert math.isnan(PURE.of(outcome(control)))
 
 

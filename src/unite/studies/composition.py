@@ -16,8 +16,10 @@ from unite.studies.families import (
     QUESTIONS,
     TEMPORAL,
     TEXT,
+    TEXT_ONLY,
     UNSEEN,
     VIDEO,
+    VISUAL_ONLY,
 )
 from unite.studies.outcome import Outcomes
 from unite.studies.study import Study
@@ -196,7 +198,19 @@ COMPOSITION = Study(
     "fine text–video pairs in one stage or the other.",
     phases=(stage_one, stage_two, fine_first_or_last),
     claims=claims,
-    metrics=(TEXT, IMAGE, VIDEO, TEMPORAL, COARSE, FINE, COMPOSED, QUESTIONS, UNSEEN),
+    metrics=(
+        TEXT,
+        IMAGE,
+        VIDEO,
+        TEMPORAL,
+        COARSE,
+        FINE,
+        COMPOSED,
+        TEXT_ONLY,
+        VISUAL_ONLY,
+        QUESTIONS,
+        UNSEEN,
+    ),
     floor=Floor("stage 1: all", PURE, 0.60),
     limits=(
         "Pairs are counted, not tokens: a clip costs more than a picture, and a picture more than "

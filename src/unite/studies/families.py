@@ -46,7 +46,6 @@ TEMPORAL = Metric("temporal", lambda task: _pure(task) and task.family == "tempo
 INSTRUCTED = Metric("instructed", lambda task: _pure(task) and task.family in _INSTRUCTED)
 COMPOSED = Metric("composed", lambda task: _pure(task) and task.family == "composed")
 QUESTIONS = Metric("questions", lambda task: _pure(task) and task.family == "questions")
-CONTROLS = Metric("controls", lambda task: task.control and task.split != NEW)
 TEXT_ONLY = Metric(
     "text alone", lambda task: task.task.endswith("_text_only") and task.split != NEW
 )

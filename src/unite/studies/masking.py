@@ -11,7 +11,16 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from unite.studies.arm import Arm, Setting, Stage
-from unite.studies.families import COMPOSED, FINE, MIXED, PURE, UNSEEN, WRONG
+from unite.studies.families import (
+    COMPOSED,
+    FINE,
+    MIXED,
+    PURE,
+    TEXT_ONLY,
+    UNSEEN,
+    VISUAL_ONLY,
+    WRONG,
+)
 from unite.studies.outcome import Metric, Outcomes
 from unite.studies.study import Study
 from unite.studies.verdict import Claim, Comparison, Floor
@@ -172,7 +181,7 @@ MASKING = Study(
     "second.",
     phases=(tuning, main, batch_sizes),
     claims=claims,
-    metrics=(PURE, MIXED, WRONG, FINE, COMPOSED, UNSEEN),
+    metrics=(PURE, MIXED, WRONG, FINE, COMPOSED, TEXT_ONLY, VISUAL_ONLY, UNSEEN),
     floor=Floor("InfoNCE", FINE, 0.80),
     part="test",
     limits=(

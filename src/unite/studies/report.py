@@ -89,7 +89,11 @@ def results(
         "setting": {**asdict(setting), "data_fingerprint": fingerprint(Path(setting.data))},
         "queries": study.part,
         "rule": RULE,
-        "floor": {"arm": study.floor.arm, "least": study.floor.least},
+        "floor": {
+            "arm": study.floor.arm,
+            "metric": study.floor.metric.name,
+            "least": study.floor.least,
+        },
         "verdicts": [_verdict_row(verdict) for verdict in found],
         "runs": runs,
         "machine": platform.platform(),
