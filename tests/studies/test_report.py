@@ -7,13 +7,14 @@ from PIL import Image
 from tests.studies.conftest import Made, ranks
 
 from unite.studies.arm import Setting
+from unite.studies.comparison import Comparison
 from unite.studies.families import FINE, MIXED, PURE
 from unite.studies.node import FAILURE, write_json
 from unite.studies.outcome import Outcomes
 from unite.studies.report import sentence, write_report
 from unite.studies.study import Study
 from unite.studies.tables import score_tables, spread
-from unite.studies.verdict import RULE, Claim, Comparison, Floor
+from unite.studies.verdict import RULE, Claim, Floor
 
 CLAIMS = (
     Claim("a beats b.", "paper", (Comparison(PURE, "a", "b"),)),

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from unite.errors import StudyError
 from unite.studies.arm import Arm, Setting, Stage
+from unite.studies.comparison import Comparison
 from unite.studies.families import (
     COARSE,
     COMPOSED,
@@ -23,7 +24,7 @@ from unite.studies.families import (
 )
 from unite.studies.outcome import Outcomes
 from unite.studies.study import Study
-from unite.studies.verdict import Claim, Comparison, Floor
+from unite.studies.verdict import Claim, Floor
 
 KINDS: dict[str, tuple[str, ...]] = {
     "TT": ("tt", "nli", "msmarco", "nq", "hotpotqa", "fever", "triviaqa", "squad"),

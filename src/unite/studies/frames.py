@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from unite.studies.arm import Arm, Setting, Stage
+from unite.studies.comparison import Comparison
 from unite.studies.families import FINE, IMAGE, PURE, TEMPORAL, VIDEO
 from unite.studies.outcome import Outcomes
 from unite.studies.study import Study
-from unite.studies.verdict import Claim, Comparison, Floor
+from unite.studies.verdict import Claim, Floor
 
 COUNTS = (2, 4, 8)
 

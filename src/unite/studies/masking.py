@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from unite.studies.arm import Arm, Setting, Stage
+from unite.studies.comparison import Comparison
 from unite.studies.families import (
     COMPOSED,
     FINE,
@@ -23,7 +24,7 @@ from unite.studies.families import (
 )
 from unite.studies.outcome import Metric, Outcomes
 from unite.studies.study import Study
-from unite.studies.verdict import Claim, Comparison, Floor
+from unite.studies.verdict import Claim, Floor
 
 TEMPERATURES = (0.02, 0.03, 0.05)
 TUNING_SEED = 1000

@@ -9,10 +9,11 @@ from statistics import mean, stdev
 from typing import TYPE_CHECKING, Any
 
 from unite.errors import StudyError
+from unite.studies.comparison import Finding
 from unite.studies.outcome import Outcomes
 from unite.studies.study import Study
 from unite.studies.tables import told
-from unite.studies.verdict import Finding, Verdict
+from unite.studies.verdict import Verdict
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from unite.studies.arm import Arm, Setting, Stage
+from unite.studies.comparison import Comparison
 from unite.studies.families import COMPOSED, FINE, IMAGE, PURE, VIDEO
 from unite.studies.outcome import Outcomes
 from unite.studies.study import Study
-from unite.studies.verdict import Claim, Comparison, Floor
+from unite.studies.verdict import Claim, Floor
 
 LAST, MEAN = "last token", "mean of tokens"
 

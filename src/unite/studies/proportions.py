@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 from unite.errors import StudyError
 from unite.studies.arm import Arm, Setting
+from unite.studies.comparison import Comparison
 from unite.studies.composition import KINDS, first_stages, kind_weights
 from unite.studies.families import IMAGE, PURE, TEMPORAL, TEXT, UNSEEN, VIDEO
 from unite.studies.outcome import Outcomes
 from unite.studies.study import Study
-from unite.studies.verdict import Claim, Comparison, Floor
+from unite.studies.verdict import Claim, Floor
 
 if TYPE_CHECKING:
     import optuna

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from unite.studies.arm import Setting
+from unite.studies.comparison import Finding
 from unite.studies.node import fingerprint, write_json
 from unite.studies.outcome import Outcomes
 from unite.studies.pictures import draw
@@ -26,7 +27,7 @@ from unite.studies.tables import (
     score_tables,
     told,
 )
-from unite.studies.verdict import RULE, Finding, Verdict
+from unite.studies.verdict import RULE, Verdict
 
 _PACKAGES = ("unite-embed", "torch", "transformers", "numpy")
 _STYLE = (

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from functools import partial
 from statistics import mean, stdev
 
+from unite.studies.comparison import Finding
 from unite.studies.outcome import Metric, Outcomes, Part
 from unite.studies.scoring import TaskResult
 from unite.studies.study import Study
-from unite.studies.verdict import Finding, Verdict
+from unite.studies.verdict import Verdict
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from unite.studies.arm import Arm, Setting, Stage
+from unite.studies.comparison import Comparison
 from unite.studies.families import COARSE, COMPOSED, FINE, MIXED, PURE
 from unite.studies.outcome import Outcomes
 from unite.studies.study import Study
-from unite.studies.verdict import Claim, Comparison, Floor
+from unite.studies.verdict import Claim, Floor
 
 FIXED = (0.01, 0.03, 0.05, 0.1)
 PAPER = 0.03
