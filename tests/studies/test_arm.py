@@ -49,5 +49,12 @@ def test_unequal_budgets_are_refused_by_name() -> None:
         assert_equal_budgets({"all": [("a", 1000), ("b", 900)]})
 
 
+def test_a_users_change_of_the_first_models_shape_leaves_stage_two_its_start() -> None:
+    setting = Setting(data="data", changes=("model.scratch.width=32",))
+    assert setting.first.model.scratch is not None
+    assert setting.first.model.scratch.width == 32
+    assert (setting.second.model.start, setting.second.model.scratch) == ("stage1/model", None)
+
+
 def test_frames_are_those_of_training_and_scoring() -> None:
     assert SETTING.recipe(first(), 0, start=None, frames=8).data.frames == 8

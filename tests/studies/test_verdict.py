@@ -80,6 +80,7 @@ def test_a_reference_that_has_not_learned_gives_none(made: Made) -> None:
         (["yes", "open"], "mixed"),
         (["yes", "no"], "mixed"),
         (["open"], "mixed"),
+        ([], "mixed"),
     ],
 )
 def test_the_rule(answers: list[Answer], ruling: str) -> None:

@@ -79,6 +79,16 @@ class Setting:
         """The folder of the suites."""
         return Path(self.eval_data or self.data)
 
+    @property
+    def first(self) -> Recipe:
+        """The recipe of stage 1, to look at."""
+        return self.recipe(Stage(self.stage1), 0, start=None, frames=None)
+
+    @property
+    def second(self) -> Recipe:
+        """The recipe of stage 2, to look at: it starts from a model of stage 1."""
+        return self.recipe(Stage(self.stage2), 0, start="stage1/model", frames=None)
+
     def recipe(self, stage: Stage, seed: int, *, start: str | None, frames: int | None) -> Recipe:
         """A stage's recipe with its changes, the user's, the seed and the scaled length.
 

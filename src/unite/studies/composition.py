@@ -25,6 +25,7 @@ from unite.studies.families import (
 from unite.studies.outcome import Outcomes
 from unite.studies.study import Study
 from unite.studies.verdict import Claim, Floor
+from unite.training.recipe import Recipe
 
 KINDS: dict[str, tuple[str, ...]] = {
     "TT": ("tt", "nli", "msmarco", "nq", "hotpotqa", "fever", "triviaqa", "squad"),
@@ -148,28 +149,27 @@ def weights_change(weights: Mapping[str, float]) -> str:
     return f"data.weights={{ {inner} }}"
 
 
-def _weights(setting: Setting, recipe: str) -> dict[str, float]:
+def _weights(recipe: Recipe) -> dict[str, float]:
     """What a recipe gives its sources; 1 each where it says nothing."""
-    data = setting.recipe(Stage(recipe), 0, start=None, frames=None).data
-    return {name: data.weights.get(name, 1.0) for name in data.sources}
+    return {name: recipe.data.weights.get(name, 1.0) for name in recipe.data.sources}
 
 
-def _only(setting: Setting, recipe: str, wanted: Mapping[str, float]) -> str:
+def _only(recipe: Recipe, wanted: Mapping[str, float]) -> str:
     """The change to these weights, 0 for the recipe's other sources."""
-    return weights_change({name: wanted.get(name, 0.0) for name in _weights(setting, recipe)})
+    return weights_change({name: wanted.get(name, 0.0) for name in recipe.data.sources})
 
 
 def kind_weights(setting: Setting) -> dict[str, float]:
     """What the recipe of stage 1 gives each kind of pair, in any unit."""
-    weights = _weights(setting, setting.stage1)
+    weights = _weights(setting.first)
     return {kind: sum(weights.get(name, 0.0) for name in names) for kind, names in KINDS.items()}
 
 
 def first_stages(setting: Setting, shares: Mapping[str, float]) -> tuple[Stage, ...]:
     """Stage 1 with these shares of kinds, from an untrained model that knows all sources' words."""
-    wanted = spread(_weights(setting, setting.stage1), shares)
-    stage = Stage(setting.stage1, (_only(setting, setting.stage1, wanted),))
-    recipe = setting.recipe(Stage(setting.stage1), 0, start=None, frames=None)
+    recipe = setting.first
+    wanted = spread(_weights(recipe), shares)
+    stage = Stage(setting.stage1, (_only(recipe, wanted),))
     if recipe.model.scratch is None:
         return (stage,)
     return Stage(setting.stage1, untrained=True), stage
@@ -181,14 +181,14 @@ def _first(setting: Setting, kinds: Sequence[str]) -> tuple[Stage, ...]:
 
 def _second(setting: Setting, kinds: Sequence[str]) -> Stage:
     """Instruction tuning, `ADDED` of it with pairs of stage 1."""
-    weights = _weights(setting, setting.stage2)
+    weights = _weights(setting.second)
     replay = {name for kind in KINDS.values() for name in kind}
     own = {name: weight for name, weight in weights.items() if name not in replay}
     whole = sum(own.values())
     rest = 1 - ADDED if kinds else 1.0
     wanted = {name: round(rest * weight / whole, 9) for name, weight in own.items()}
     wanted |= spread(weights, {kind: ADDED / len(kinds) for kind in kinds})
-    return Stage(setting.stage2, (_only(setting, setting.stage2, wanted),))
+    return Stage(setting.stage2, (_only(setting.second, wanted),))
 
 
 COMPOSITION = Study(

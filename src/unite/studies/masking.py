@@ -92,7 +92,7 @@ def main(setting: Setting, outcomes: Outcomes) -> Sequence[Arm]:
 def batch_sizes(setting: Setting, outcomes: Outcomes) -> Sequence[Arm]:
     """The three plain objectives in larger batches: steps fall with the root of the size."""
     whole = replace(setting, scale=1.0)  # what comes of it is scaled like all others
-    steps = whole.recipe(Stage(setting.stage2), 0, start=None, frames=None).optimiser.steps
+    steps = whole.second.optimiser.steps
     arms = []
     for size in BATCHES[1:]:
         length = [] if steps is None else [_steps(steps, size)]

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
+from unite.errors import StudyError
 from unite.studies.arm import Arm, Setting
 from unite.studies.grid import carry_out, nodes_of
 from unite.studies.node import Run, plan
@@ -79,18 +83,32 @@ def conduct(
 
     Raises:
         RecipeError: A recipe does not hold.
-        StudyError: Arms of one group have unequal budgets.
+        StudyError: Arms of one group have unequal budgets, or the folder is in use.
     """
     if jobs > 1:
         setting = replace(setting, changes=(*setting.changes, "run.processes=1"))
     planned(study, setting, root)  # what cannot be run is refused before anything is
     outcomes = Outcomes(())
-    for number, phase in enumerate(study.phases, 1):
-        runs = plan(phase(setting, outcomes), setting, root)
-        name = f"{study.name} {number}/{len(study.phases)}"
-        carry_out(nodes_of(runs), jobs=jobs, progress=partial(progress, name))
-        outcomes.add(runs)
+    with _alone(root):
+        for number, phase in enumerate(study.phases, 1):
+            runs = plan(phase(setting, outcomes), setting, root)
+            name = f"{study.name} {number}/{len(study.phases)}"
+            carry_out(nodes_of(runs), jobs=jobs, progress=partial(progress, name))
+            outcomes.add(runs)
     return outcomes
+
+
+@contextmanager
+def _alone(root: Path) -> Iterator[None]:
+    """Hold a study's folder; the lock of a killed process is gone with it."""
+    root.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(root / ".lock", timeout=0):
+            yield
+    except Timeout as error:
+        raise StudyError(
+            f"Another process runs a study in {root}.", "Wait for it, or choose another folder."
+        ) from error
 
 
 def verdicts(study: Study, outcomes: Outcomes) -> list[Verdict]:

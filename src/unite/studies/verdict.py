@@ -90,7 +90,7 @@ def judge(claim: Claim, outcomes: Outcomes, floor: Floor | None, part: Part = "a
 
 def rule(answers: Sequence[Answer]) -> Ruling:
     """A claim's ruling from what its comparisons say."""
-    if all(answer == "yes" for answer in answers):
+    if answers and all(answer == "yes" for answer in answers):
         return "supported"
     if "yes" not in answers and "no" in answers:
         return "not supported"
