@@ -134,8 +134,10 @@ def test_the_limit_of_pixels_can_be_lowered_and_raised(
     assert unite(*command, "--max-pixels", width * height - 1).exit_code == 3
     assert "--max-pixels" in pq.read_table(out).to_pylist()[0]["error"]
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", width * height // 3)  # Pillow's own, lowered
-    assert unite(*command).exit_code == 3
-    assert unite(*command, "--max-pixels", width * height).exit_code == 0
+    assert unite(*command, "--restart").exit_code == 3
+    assert unite(*command, "--max-pixels", width * height).exit_code == 3  # finished: left alone
+    again = (*command, "--retry-failed", "--max-pixels", width * height)
+    assert unite(*again).exit_code == 0
 
 
 def test_parquet_is_called_parquet(unite: Unite, tiny: Path, items: Path, tmp_path: Path) -> None:
