@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
     from unite.data.vectors import Kind, Outcome, Output, Row
     from unite.embedder import Embedder
-    from unite.media.source import Limits
 
 STANDARD = Path("-")
 SHOWN = 10
@@ -51,6 +50,13 @@ def embed(
         int | None, typer.Option(min=1, help="Open pictures of up to so many pixels.")
     ] = None,
     dtype: Annotated[str | None, typer.Option(help="float32 or bfloat16.")] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=0, help="Processes that decode; by default one a core. 0: threads."),
+    ] = None,
+    seconds: Annotated[
+        float, typer.Option(min=0.1, help="The longest a medium may take a worker.")
+    ] = 120.0,
     json_: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")] = False,
 ) -> None:
     """Embed every item of an input, row for row.
@@ -63,6 +69,8 @@ def embed(
     from unite.data.vectors import Output
     from unite.embedder import Embedder
     from unite.errors import UniteError
+    from unite.media.pool import cores
+    from unite.media.source import Limits
 
     if frames is not None and (fps is not None or max_frames is not None):
         raise UniteError("--frames fixes the count.", "Leave out --fps and --max-frames.")
@@ -79,10 +87,13 @@ def embed(
         fps=fps,
         max_frames=max_frames,
         fit=fit,
-        limits=_limits(max_pixels),
+        limits=Limits() if max_pixels is None else Limits(max_pixels=max_pixels),
+        workers=cores() if workers is None else workers,
+        seconds=seconds,
     )
     kind = _kind(encoder, dim, precision)
-    outcome = _run(items, count, output, encoder, kind, retry=retry_failed, restart=restart)
+    with encoder:
+        outcome = _run(items, count, output, encoder, kind, retry=retry_failed, restart=restart)
     _tell(outcome, output, as_json=json_)
     if outcome.failed:
         raise typer.Exit(3)
@@ -180,15 +191,3 @@ def _tell(outcome: Outcome, output: Output | None, *, as_json: bool) -> None:
         typer.echo(f"failed: {name}: {reason}", err=True)
     if not outcome.embedded:
         typer.echo("It was finished; --retry-failed embeds the failed rows again.", err=True)
-
-
-def _limits(max_pixels: int | None) -> Limits:
-    """The wanted limit; Pillow's own, which holds for the whole process, is raised to it."""
-    from PIL import Image
-
-    from unite.media.source import Limits
-
-    if max_pixels is None:
-        return Limits()
-    Image.MAX_IMAGE_PIXELS = max(max_pixels, Image.MAX_IMAGE_PIXELS or 0)
-    return Limits(max_pixels=max_pixels)

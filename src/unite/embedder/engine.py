@@ -146,6 +146,11 @@ class Embedder:
         return self.model.id
 
     @property
+    def dtype(self) -> str:
+        """What the network computes in."""
+        return str(next(self.model.encoder.parameters()).dtype).removeprefix("torch.")
+
+    @property
     def side_by_side(self) -> int:
         """How many media are decoded at a time."""
         return self._decoders.side_by_side
