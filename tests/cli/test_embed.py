@@ -145,3 +145,30 @@ def test_parquet_is_called_parquet(unite: Unite, tiny: Path, items: Path, tmp_pa
     assert result.exit_code == 1
     assert ".parquet" in str(result.exception)
     assert not (tmp_path / "vectors.csv").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # Ray's own
+def test_on_ray_the_file_is_the_same_and_goes_on_where_either_stopped(
+    unite: Unite, tiny: Path, items: Path, tmp_path: Path
+) -> None:
+    plain, by_ray = tmp_path / "plain.parquet", tmp_path / "ray.parquet"
+    for out, more in ((plain, ()), (by_ray, ("--ray", "local"))):
+        assert unite("embed", items, "-m", tiny, "-o", out, *more).exit_code == 3
+    one, other = (pq.read_table(out).to_pylist() for out in (plain, by_ray))
+    for left, right in zip(one, other, strict=True):
+        vectors = left.pop("embedding"), right.pop("embedding")
+        assert left == right
+        if vectors[0] is not None:
+            np.testing.assert_allclose(*vectors, atol=1e-4)
+    again = unite("embed", items, "-m", tiny, "-o", by_ray, "--ray", "local", "--json")
+    assert json.loads(again.stdout.splitlines()[0])["embedded"] == 0
+    assert [path.name for path in tmp_path.glob(".ray*")] in ([], [".ray.parquet.lock"])
+
+
+def test_a_cluster_that_is_not_there_is_told(
+    unite: Unite, tiny: Path, items: Path, tmp_path: Path
+) -> None:
+    command = ("embed", items, "-m", tiny)
+    refused = unite(*command, "-o", "-", "--ray", "local")
+    assert "--ray" in str(refused.exception)

@@ -12,7 +12,7 @@ import typer
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from unite.data.vectors import Kind, Outcome, Output, Row
+    from unite.data.vectors import Kind, Outcome, Output, Row, Work
     from unite.embedder import Embedder
 
 STANDARD = Path("-")
@@ -57,6 +57,12 @@ def embed(
     seconds: Annotated[
         float, typer.Option(min=0.1, help="The longest a medium may take a worker.")
     ] = 120.0,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS", help="On a Ray cluster: its address, auto, or local for this one."
+        ),
+    ] = None,
     json_: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")] = False,
 ) -> None:
     """Embed every item of an input, row for row.
@@ -78,6 +84,8 @@ def embed(
         raise UniteError("--restart leaves nothing to retry.", "Give one of the two.")
     if out == STANDARD and (retry_failed or restart):
         raise UniteError("Standard output keeps nothing.", "Name a file to go on with.")
+    if ray is not None and (retry_failed or out == STANDARD):
+        raise UniteError("--ray writes a whole file or folder.", "Leave it out here.")
     output = None if out == STANDARD else Output.at(out)
     count = count_items(items)
     encoder = Embedder.open(  # the one place where a flag becomes a property of the model
@@ -93,7 +101,9 @@ def embed(
     )
     kind = _kind(encoder, dim, precision)
     with encoder:
-        outcome = _run(items, count, output, encoder, kind, retry=retry_failed, restart=restart)
+        outcome = _run(
+            items, count, output, encoder, kind, retry=retry_failed, restart=restart, ray=ray
+        )
     _tell(outcome, output, as_json=json_)
     if outcome.failed:
         raise typer.Exit(3)
@@ -108,10 +118,11 @@ def _run(
     *,
     retry: bool,
     restart: bool,
+    ray: str | None,
 ) -> Outcome:
     from unite.cli.progress import progress_bars
     from unite.data.items import read_items
-    from unite.data.vectors import embed_file, embed_stream, retry_failed
+    from unite.data.vectors import embed_file, embed_stream, embed_with, retry_failed
 
     skipped: Counter[str] = Counter()
     records = read_items(items, lambda path: skipped.update([path.suffix.lower() or path.name]))
@@ -127,12 +138,24 @@ def _run(
             there = output.finished()
             total = there.failed if there else None
             outcome = retry_failed(output, records, encoder, kind, on_row=on_row)
+        elif ray is not None:
+            work = _on_ray(encoder, kind, output, ray)
+            outcome = embed_with(work, output, records, kind, restart=restart, on_row=on_row)
         else:
             outcome = embed_file(output, records, encoder, kind, restart=restart, on_row=on_row)
     if skipped:
         kinds = ", ".join(f"{number} {kind}" for kind, number in skipped.most_common())
         typer.echo(f"passed over, as no picture, clip or text: {kinds}", err=True)
     return outcome
+
+
+def _on_ray(encoder: Embedder, kind: Kind, output: Output, address: str) -> Work:
+    from functools import partial
+
+    from unite.embedder.on_ray import Job, embed_on_ray
+
+    job = Job.of(encoder, None if kind.dim == encoder.dim else kind.dim)
+    return partial(embed_on_ray, job=job, spool=output.spool, address=address)
 
 
 def _kind(encoder: Embedder, dim: int | None, precision: str) -> Kind:

@@ -61,6 +61,7 @@ class Embedder:
         budget: Budget | None = None,
     ) -> None:
         self.model = model
+        self.seconds = seconds
         self.preprocessor = Preprocessor(model.tokenizer, model.policy, limits, fit=fit)
         self._decoders = Decoders(
             see or decoding(model.policy, self.preprocessor.limits),

@@ -6,7 +6,7 @@ rest is embedded.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from unite.data.vectors.digest import Watched
@@ -17,6 +17,9 @@ from unite.data.vectors.table import Facts, Kind, total
 from unite.data.vectors.writer import Cadence, Entry, OnRow, write_parts
 from unite.errors import DataError
 from unite.types import Encoder
+
+Work = Callable[[Watched], Iterator[Entry]]
+"""Reads records and gives an entry for each, with the digest up to it, in order."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,12 +47,31 @@ def embed_file(
     on_row: OnRow = lambda done, failed: None,
     cadence: Cadence | None = None,
 ) -> Outcome:
+    """`embed_with` a model of this process."""
+
+    def work(watched: Watched) -> Iterator[Entry]:
+        for row in embed_rows(encoder, watched, kind.dim):
+            yield Entry(row, watched.next_digest())
+
+    return embed_with(work, output, records, kind, restart=restart, on_row=on_row, cadence=cadence)
+
+
+def embed_with(
+    work: Work,
+    output: Output,
+    records: Iterable[Record],
+    kind: Kind,
+    *,
+    restart: bool = False,
+    on_row: OnRow = lambda done, failed: None,
+    cadence: Cadence | None = None,
+) -> Outcome:
     """Embed every record, or those that are not done yet.
 
     Args:
+        work: Makes an entry of each record, in order.
         output: Where to.
         records: Every row of the input, also when some are done.
-        encoder: The model.
         kind: Model, length and precision; what is there must be of the same.
         restart: Discard what is there.
         on_row: Called with the number of rows done and of those that failed.
@@ -70,7 +92,7 @@ def embed_file(
             _pass_over(output, part, watched)
         kept = sum(part.rows for part in parts)
         if done is None:
-            _go_on(output, watched, encoder, kind, parts, on_row, cadence or Cadence())
+            _go_on(output, work(watched), kind, parts, on_row, cadence or Cadence())
         whole = total(parts)
         return Outcome(rows=whole.rows, failed=whole.failed, embedded=whole.rows - kept)
 
@@ -122,8 +144,7 @@ def _pass_over(output: Output, part: Facts, watched: Watched) -> None:
 
 def _go_on(
     output: Output,
-    watched: Watched,
-    encoder: Encoder,
+    entries: Iterator[Entry],
     kind: Kind,
     parts: list[Facts],
     on_row: OnRow,
@@ -132,7 +153,5 @@ def _go_on(
     output.parts.mkdir(exist_ok=True)
     remove_partials(output.parts)
     if not (parts and parts[-1].last):
-        rows = embed_rows(encoder, watched, kind.dim)
-        entries = (Entry(row, watched.next_digest()) for row in rows)
         write_parts(output.parts, kind, entries, parts, cadence, on_row)
     output.assemble(parts)

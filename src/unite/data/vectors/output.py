@@ -61,6 +61,11 @@ class Output:
         """The journal of rows that are embedded again."""
         return self.path / ".retry" if self.is_folder else self._hidden("retry")
 
+    @property
+    def spool(self) -> Path:
+        """Where the records lie while others than this process embed them."""
+        return self._hidden("records")
+
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Be the only writer for the length of a block; the lock goes with the process.
