@@ -58,7 +58,7 @@ def _opened(path: Path) -> ParquetFile:
     import pyarrow.parquet as pq
 
     try:
-        return pq.ParquetFile(path)
+        return pq.ParquetFile(path, pre_buffer=False)
     except (OSError, pa.ArrowException) as error:
         raise _unreadable(path, error) from error
 

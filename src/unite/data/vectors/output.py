@@ -9,7 +9,14 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from unite.data.vectors.parts import drop_journal, drop_parts, part_path, part_paths, read_parts
+from unite.data.vectors.parts import (
+    drop_journal,
+    drop_parts,
+    part_path,
+    part_paths,
+    read_parts,
+    sweep,
+)
 from unite.data.vectors.table import Facts, read_facts, total, with_facts, write_tables
 from unite.errors import DataError
 
@@ -88,6 +95,8 @@ class Output:
                 f"{self.path} cannot be written: {error.strerror}.", "Name another output."
             ) from error
         try:
+            for journal in (self.parts, self.retried):
+                sweep(journal)
             yield
         finally:
             lock.release()
@@ -108,7 +117,7 @@ class Output:
         import pyarrow.parquet as pq
 
         for path in self.files():
-            with pq.ParquetFile(path) as file:
+            with pq.ParquetFile(path, pre_buffer=False) as file:
                 for batch in file.iter_batches(columns=["id", "error"]):
                     ids, errors = (batch.column(at).to_pylist() for at in range(2))
                     yield from zip(ids, errors, strict=True)
@@ -149,6 +158,6 @@ def _groups(paths: Sequence[Path]) -> Iterator[pa.Table]:
     import pyarrow.parquet as pq
 
     for path in paths:
-        with pq.ParquetFile(path) as file:
+        with pq.ParquetFile(path, pre_buffer=False) as file:
             for group in range(file.num_row_groups):
                 yield file.read_row_group(group)

@@ -63,8 +63,16 @@ def drop_parts(folder: Path) -> None:
 
 def drop_journal(folder: Path) -> None:
     """Remove a journal in one step: a kill leaves it whole, or renamed and of no more use."""
-    trash = folder.with_name(f"{folder.name}.trash")
-    shutil.rmtree(trash, ignore_errors=True)
     if folder.exists():
-        folder.rename(trash)
-        shutil.rmtree(trash, ignore_errors=True)
+        folder.rename(_trash(folder))
+        sweep(folder)
+
+
+def sweep(folder: Path) -> None:
+    """Remove what is left of a journal that was dropped."""
+    if _trash(folder).exists():
+        shutil.rmtree(_trash(folder))
+
+
+def _trash(folder: Path) -> Path:
+    return folder.with_name(f"{folder.name}.trash")

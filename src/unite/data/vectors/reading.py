@@ -76,7 +76,7 @@ def _batches(path: Path) -> Iterator[Vectors]:
 
     columns = ["id", "modality", "embedding", "error"]
     try:
-        with pq.ParquetFile(path) as file:
+        with pq.ParquetFile(path, pre_buffer=False) as file:
             schema = file.schema_arrow
             precision = _precision(path, schema)
             empty = schema.empty_table().select(columns).to_batches()

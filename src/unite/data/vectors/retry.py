@@ -152,7 +152,7 @@ def _groups(path: Path, first: int, mended: _Mended) -> Iterator[pa.Table]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    with pq.ParquetFile(path) as file:
+    with pq.ParquetFile(path, pre_buffer=False) as file:
         for group in range(file.num_row_groups):
             table = file.read_row_group(group).replace_schema_metadata(None)
             new = mended.take(first + table.num_rows)

@@ -150,7 +150,7 @@ def write_tables(path: Path, tables: Iterable[pa.Table], schema: pa.Schema) -> N
         with suppress(OSError):
             partial.unlink(missing_ok=True)
         raise DataError(
-            f"{path} cannot be written: {error.strerror or error}.",
+            f"{path} cannot be written: {os.strerror(error.errno) if error.errno else error}.",
             "What is written stays; make room and give the same command again.",
         ) from error
 
