@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 
 from unite.stores.lance_schema import IDENTITY, to_matrix
 from unite.stores.protocol import Matrix
-from unite.stores.snapshot import AT_ONCE, REFINE
+from unite.stores.snapshot import AT_ONCE, SPARE, through_index
 from unite.stores.state import LOCK, IndexFacts, read_facts, state_folder, write_facts
 
 TABLE = "records"
@@ -103,7 +103,7 @@ def _built(table: Any, identity: str) -> IndexFacts:
 
     rows = int(table.count_rows())
     try:
-        table.create_index(vector_column_name="vector", config=IvfRq(distance_type="cosine"))
+        table.create_index("vector", config=IvfRq(distance_type="cosine"))
         table.checkout_latest()
         probes, recall = _measured(table)
     except (RuntimeError, OSError, ValueError) as error:
@@ -147,10 +147,10 @@ def _truth(table: Any) -> tuple[Matrix, list[set[int]]]:
 
 def _found(table: Any, query_D: Any, probes: int) -> set[int]:
     query = table.search(query_D, vector_column_name="vector").distance_type("cosine")
-    query = query.minimum_nprobes(probes).maximum_nprobes(0).refine_factor(REFINE)
-    # One more than wanted: the query itself is stored and comes first.
-    found = query.limit(NEAREST + 1).select(["_rowid", "_distance"]).to_arrow()
-    return set(found["_rowid"].to_pylist())
+    # As a search asks, for one more than wanted: the query itself is stored and comes first.
+    query = through_index(query.limit(NEAREST + 1 + SPARE), probes)
+    found = query.select(["_rowid", "_distance"]).to_arrow()
+    return set(found["_rowid"].to_pylist()[: NEAREST + 1])
 
 
 if __name__ == "__main__":

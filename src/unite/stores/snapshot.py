@@ -107,7 +107,7 @@ class Snapshot:
         if probes is None or self._is_selective(where):
             query = query.bypass_vector_index()
         else:
-            query = query.minimum_nprobes(probes).maximum_nprobes(0).refine_factor(REFINE)
+            query = through_index(query, probes)
         table = query.to_arrow()
         vectors = to_matrix(table, self._dim)
         if not len(vectors):
@@ -181,6 +181,16 @@ class Snapshot:
             return {}
         table = self._taken(rows, FIELDS)
         return dict(zip(table["_rowid"].to_pylist(), to_records(table), strict=True))
+
+
+def through_index(query: Any, probes: int) -> Any:
+    """A query of the engine's as it is answered by the approximate index.
+
+    Args:
+        query: The query.
+        probes: Partitions to look into; more where they hold too few that a filter admits.
+    """
+    return query.minimum_nprobes(probes).maximum_nprobes(0).refine_factor(REFINE)
 
 
 def _products(vectors_SD: Matrix, places: Places, query_D: Vector) -> Matrix:
