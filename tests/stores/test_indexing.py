@@ -11,7 +11,7 @@ from filelock import FileLock
 
 from unite.stores import lance
 from unite.stores.exact import ExactStore
-from unite.stores.filters import PathMatches
+from unite.stores.filters import Not, PathMatches
 from unite.stores.indexing import LEAST, build, is_building, wants_index
 from unite.stores.lance import LanceStore
 from unite.stores.protocol import Row, Stats
@@ -60,6 +60,11 @@ def test_a_writer_starts_it_and_goes_on(tmp_path: Path) -> None:
         shares.append(len(true & {one.record.id for one in store.search(query, 10)}) / 10)
     assert np.mean(shares) >= 0.9
     assert store.search(more[0].vector, 1)[0].record.id == more[0].record.id
+    many = Not(PathMatches("/m/*0"))
+    true = {one.record.id for one in plain.search(query, 10, many)}
+    found = store.search(query, 10, many)
+    assert all(many.admits(one.record) for one in found)
+    assert len(true & {one.record.id for one in found}) >= 7
     few = PathMatches("/m/1?")
     assert store.search(query, 30, few) == plain.search(query, 30, few)
     assert store._builder is not None

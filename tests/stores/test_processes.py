@@ -76,7 +76,7 @@ def seen(found: list) -> int:
     return number
 
 
-@pytest.mark.parametrize("limit", [0, 200_000])
+@pytest.mark.parametrize("limit", [pytest.param(0, marks=pytest.mark.slow), 200_000])
 def test_readers_see_whole_versions_while_a_writer_writes(tmp_path: Path, limit: int) -> None:
     LanceStore.create(str(tmp_path), DIM).upsert(generation(0))
     running = [
