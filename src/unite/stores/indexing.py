@@ -32,6 +32,9 @@ WANTED_RECALL = 0.97
 PROBES = (8, 16, 32, 64, 128, 256)
 NICENESS = 10
 
+PATIENCE = 1.0
+"""Seconds to wait for the lock: who only asks whether it is held has it for a moment."""
+
 
 def wants_index(count: int, limit: int, facts: IndexFacts | None) -> bool:
     """Whether an index is to be built: none is there, or the table has doubled since.
@@ -89,7 +92,7 @@ def build(uri: str, limit: int) -> None:
     folder = state_folder(uri)
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        with FileLock(folder / LOCK, timeout=0):
+        with FileLock(folder / LOCK, timeout=PATIENCE):
             table = lancedb.connect(uri).open_table(TABLE)
             identity = (table.schema.metadata or {}).get(IDENTITY, b"").decode()
             if wants_index(table.count_rows(), limit, read_facts(folder, identity)):
