@@ -21,9 +21,10 @@ class Cut(FakeEncoder):
         self.after = after
 
     def embed(self, items: Iterable[Item]) -> Iterator[Embedding]:
-        for number, result in enumerate(super().embed(items)):
-            if number == self.after:
+        for result in super().embed(items):
+            if self.after == 0:
                 raise KeyboardInterrupt
+            self.after -= 1
             yield result
 
 
