@@ -72,3 +72,16 @@ def test_the_page_names_every_benchmark_with_its_folder() -> None:
         if benchmark.suite != "mmeb":
             assert f"`{benchmark.name}`" in page
         assert f"`{benchmark.folder}/`" in page or benchmark.folder == "."
+
+
+def test_a_fingerprint_is_of_the_annotations_and_not_of_media(tmp_path: Path) -> None:
+    root = tmp_path / "MSVD"
+    root.mkdir()
+    (root / "test_list.txt").write_text("a")
+    msvd = benchmark_named("msvd")
+    before = msvd.fingerprint(tmp_path)
+    (root / "clip.avi").write_text("media")
+    (root / "notes.txt").write_text("not needed")
+    assert msvd.fingerprint(tmp_path) == before
+    (root / "test_list.txt").write_text("b")
+    assert msvd.fingerprint(tmp_path) != before

@@ -134,7 +134,7 @@ def _scores(directory: Path, column: str, model: Path, world: Path) -> list[Scor
     path = directory / "scores" / f"{column.replace(' ', '')}.json"
     if not path.exists():
         run, benchmarks = evaluate_world(str(model), world), [benchmark_named(WORLD)]
-        write_run(path, run, model=column, benchmarks=benchmarks, settings={"seed": 0})
+        write_run(path, run, model=column, benchmarks=benchmarks, data=world, settings={"seed": 0})
     return read_run(path).scores
 
 

@@ -88,7 +88,7 @@ def run(
     if out is not None:
         settings = {"dtype": dtype or "the machine's", "seed": seed, "mixed": mixed,
                     "dual softmax": dual_softmax}  # fmt: skip
-        write_run(out, done, model=model, benchmarks=benchmarks, settings=settings)
+        write_run(out, done, model=model, benchmarks=benchmarks, data=data, settings=settings)
     scores = [result.score for result in done.results]
     console = Console()
     for split in dict.fromkeys(score.split for score in scores):
