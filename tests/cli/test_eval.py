@@ -101,14 +101,16 @@ def test_items_that_cannot_be_embedded_end_with_3(unite: Unite, tiny: Path, tmp_
     Image.new("RGB", (30, 30)).save(root / "image" / "1.jpg")
     out = tmp_path / "out.json"
     result = unite("eval", "run", "urban1k", "-m", tiny, "--data", tmp_path, "-o", out,
-                   "--dual-softmax")  # fmt: skip
+                   "--dual-softmax", "--mixed")  # fmt: skip
     assert result.exit_code == 3
-    t2i, i2t = read_run(out).scores
+    t2i, i2t, mixed = read_run(out).scores
+    assert mixed.by_target.keys() == {"text", "image"}
+    assert mixed.candidates == t2i.candidates + i2t.candidates
     assert (t2i.failed_candidates, i2t.failed_queries) == (1, 1)
     assert t2i.main <= 0.5
     assert t2i.reranked is not None
     failures = json.loads(out.read_text())["failures"]
-    assert [row["id"] for row in failures] == ["2", "2"]
+    assert [row["id"] for row in failures[:2]] == ["2", "2"]
     assert "2.jpg" in failures[0]["error"]
 
 

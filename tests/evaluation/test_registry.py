@@ -6,7 +6,14 @@ from pathlib import Path
 import pytest
 
 from unite.errors import DataError
-from unite.evaluation.registry import BENCHMARKS, SUITES, benchmark_named, read, select
+from unite.evaluation.registry import (
+    BENCHMARKS,
+    SUITES,
+    benchmark_named,
+    read,
+    read_all,
+    select,
+)
 from unite.evaluation.results import METRICS
 from unite.evaluation.tasks import mmeb
 
@@ -85,3 +92,10 @@ def test_a_fingerprint_is_of_the_annotations_and_not_of_media(tmp_path: Path) ->
     assert msvd.fingerprint(tmp_path) == before
     (root / "test_list.txt").write_text("b")
     assert msvd.fingerprint(tmp_path) != before
+
+
+def test_all_that_is_missing_is_named_at_once(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"2 of 2 .*: docci, msvd\..*unite eval list docci"):
+        read_all(select(["docci", "msvd"]), tmp_path)
+    with pytest.raises(DataError, match="DOCCI is not there"):
+        read_all(select(["docci"]), tmp_path)

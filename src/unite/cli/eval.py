@@ -73,12 +73,12 @@ def run(
 
     from unite.cli import eval_tables
     from unite.cli.evaluate import evaluate
-    from unite.evaluation.registry import read, select
+    from unite.evaluation.registry import read_all, select
     from unite.evaluation.saved import write_run
     from unite.evaluation.task import union
 
     benchmarks = select(suites)
-    tasks = [task for benchmark in benchmarks for task in read(benchmark, data)]
+    tasks = read_all(benchmarks, data)
     if mixed:
         tasks.append(union(tasks))
     done = evaluate(
