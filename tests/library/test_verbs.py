@@ -112,6 +112,21 @@ def test_index_opens_the_librarys_own_model(call: Call, media: Path, tmp_path: P
     assert "-m base-2b" in message
 
 
+def test_a_library_keeps_how_it_cuts_clips(
+    call: Call, media: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "PySceneDetect" not in call("index", media, "-l", tmp_path / "scenes").stderr
+    assert Library.open(tmp_path / "scenes").facts.segmenting.how == "scenes"
+    message = refusal(call("index", media, "-l", tmp_path / "scenes", "--segments", "whole"))
+    assert "was made with --segments scenes, not whole" in message
+    assert call("index", media, "-l", tmp_path / "w", "--segments", "windows").exit_code == 0
+    monkeypatch.setattr("unite.library.library.can_find_cuts", lambda: False)
+    said = call("index", media, "-l", tmp_path / "none").stderr
+    assert "equal windows, as PySceneDetect is not installed" in said
+    assert Library.open(tmp_path / "none").facts.segmenting.how == "windows"
+    assert call("index", media, "-l", tmp_path / "none").stderr == ""
+
+
 def test_index_without_what_it_needs_is_wrong_usage(call: Call, media: Path) -> None:
     assert call("index", media).exit_code == 2
     assert call("index", "-l", "lib").exit_code == 2

@@ -1,8 +1,9 @@
 """Where a clip's picture changes, found by PySceneDetect on a few small frames a second.
 
 The frames come from our own reader, which opens files with care and keeps the times that a hit is
-played from. Frames that no other depends on are not decoded: 1.6 s of CPU a minute of 1280×720
-instead of 4.7 s by PySceneDetect's own readers, and the same cuts to 0.2 s (benchmarks/scenes.md).
+played from. Frames that no other depends on are not decoded: about 2.1 s of CPU a minute of
+1280×720 instead of 4.1 s or more by PySceneDetect's own readers, and the same cuts to 0.2 s
+(benchmarks/scenes.md).
 """
 
 from __future__ import annotations
