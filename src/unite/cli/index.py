@@ -94,18 +94,19 @@ def _follow(
     tell: Callable[[Outcome], None],
     on_progress: Callable[[Progress], None],
 ) -> None:
-    """Index until told to stop; a run that changed nothing is not spoken of, but the first is."""
+    """Index until told to stop; after the first run only news are told."""
     from unite.library.watch import watch
 
-    runs = 0
+    told: dict[str, str] | None = None
 
     def on_outcome(outcome: Outcome) -> None:
-        nonlocal runs
-        runs += 1
-        if runs == 1 or outcome.moved or outcome.removed or outcome.changed or outcome.added:
+        nonlocal told
+        if told is None:
             tell(outcome)
-        if runs == 1:
             typer.echo("watching; Ctrl-C ends it", err=True)
+        elif _is_news(outcome, told):
+            tell(outcome)
+        told = {**(told or {}), **outcome.failed}
 
     watch(
         library,
@@ -116,6 +117,11 @@ def _follow(
         on_refusal=lambda error: typer.echo(f"later: {error}", err=True),
         on_progress=on_progress,
     )
+
+
+def _is_news(outcome: Outcome, told: dict[str, str]) -> bool:
+    changes = outcome.added + outcome.changed + outcome.moved + outcome.removed
+    return bool(changes) or not outcome.failed.items() <= told.items()
 
 
 def _open(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -65,7 +66,7 @@ def _writing() -> Iterator[None]:
     try:
         yield
     except (OSError, RuntimeError) as error:
-        reason = str(error).splitlines()[0][:300]
+        reason = re.sub(r", \S+\.rs:\d+.*", ".", str(error), flags=re.DOTALL)  # whose line it is
         raise LibraryError(
             f"The library cannot be written: {reason}",
             "What was committed is safe. See that there is room, and index again.",

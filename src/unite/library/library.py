@@ -117,8 +117,9 @@ class Library:
                     raise LibraryError(f"{path} is a library already.", "Open it.")
                 made = create_store(_location(path, facts), dim)
                 _write_atomically(path / FACTS, json.dumps(asdict(facts), indent=2) + "\n")
-        except OSError as error:
-            raise LibraryError(f"No library can be made in {path}: {error.strerror}.") from error
+        except (OSError, RuntimeError) as error:  # RuntimeError: how LanceDB reports a full disk
+            reason = getattr(error, "strerror", None) or error
+            raise LibraryError(f"No library can be made in {path}: {reason}.") from error
         return cls(path, facts, made)
 
     @classmethod
