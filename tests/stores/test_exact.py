@@ -9,7 +9,16 @@ import pytest
 
 from unite.errors import LibraryError
 from unite.stores.exact import ExactStore
-from unite.stores.filters import EVERYTHING, AnyOf, Filter, HasModality, PathMatches
+from unite.stores.filters import (
+    EVERYTHING,
+    AnyOf,
+    Between,
+    Filter,
+    HasModality,
+    HasTag,
+    Not,
+    PathMatches,
+)
 from unite.stores.protocol import Record, Row, Store
 
 from .conftest import DIM, LABELS, NAMES, record, rows, unit
@@ -135,6 +144,13 @@ def test_pages_continue_one_another(store: Store) -> None:
     pages = [store.search(query, 7, offset=first) for first in range(0, 40, 7)]
     assert [one for page in pages for one in page] == whole
     assert pages[-1] == []
+
+
+def test_what_is_not_known_passes_a_negation(store: Store) -> None:
+    store.upsert([*rows(3), Row(record("long", duration=9.0, tags=("a",)), unit(DIM))])
+    assert store.count(Not(Between("duration", low=5))) == 3
+    assert store.count(Between("duration", high=5)) == 0
+    assert store.count(Not(HasTag("a"))) == 3
 
 
 def test_nothing_is_wanted(store: Store) -> None:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from unite.errors import LibraryError
+from unite.stores.filters import HasTag, Not
 from unite.stores.indexing import TABLE
 from unite.stores.lance import LanceStore
+from unite.stores.lance_schema import LATER, migrate, schema, to_arrow
+from unite.stores.protocol import Row
 
-from .conftest import DIM, rows
+from .conftest import DIM, rows, unit
 
 
 def test_a_table_is_found_again_with_its_width(tmp_path: Path) -> None:
@@ -67,3 +71,39 @@ def test_stores_import_neither_lancedb_nor_torch_until_used() -> None:
         "assert not heavy, heavy"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def old_table(folder: Path) -> None:
+    """A table as the first version made it."""
+    import lancedb
+    import pyarrow as pa
+
+    made, new = rows(4), schema(DIM)
+    old = pa.schema([new.field(name) for name in new.names if name not in LATER])
+    data = to_arrow(made, DIM, new).select(old.names).cast(old)
+    lancedb.connect(str(folder)).create_table(TABLE, data)
+
+
+def test_a_table_of_the_first_version_is_brought_up_to_date(tmp_path: Path) -> None:
+    old_table(tmp_path)
+    store = LanceStore.open(str(tmp_path))
+    assert sorted(one.id for one in store.records()) == [f"r{n:03}" for n in range(4)]
+    assert store.get(["r000"])[0].record == rows(1)[0].record
+    tagged = replace(rows(1)[0].record, tags=("a",), duration=2.0, width=3, height=4)
+    store.upsert([Row(tagged, unit(DIM))])
+    assert store.get(["r000"])[0].record == tagged
+    assert store.count(HasTag("a")) == 1
+    assert store.count(Not(HasTag("a"))) == 3
+    assert len(store.search(unit(DIM), 9)) == 4
+    assert LanceStore.open(str(tmp_path)).count() == 4
+
+
+def test_two_that_bring_it_up_to_date_at_once(tmp_path: Path) -> None:
+    import lancedb
+
+    old_table(tmp_path)
+    late = lancedb.connect(str(tmp_path)).open_table(TABLE)
+    LanceStore.open(str(tmp_path))
+    migrate(late)
+    assert set(LATER) <= set(late.schema.names)
+    assert LanceStore.open(str(tmp_path)).count() == 4

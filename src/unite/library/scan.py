@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from unite.errors import LibraryError
+from unite.media.suffixes import IMAGES, TEXTS, VIDEOS
 
 
 class Kind(enum.StrEnum):
@@ -27,11 +28,11 @@ class Kind(enum.StrEnum):
 
 
 SUFFIXES = {
-    Kind.IMAGE: (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp"),
-    Kind.VIDEO: (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v"),
-    Kind.TEXT: (".txt", ".md"),
-    Kind.PDF: (".pdf",),
-    Kind.ITEMS: (".jsonl", ".csv"),
+    Kind.IMAGE: IMAGES,
+    Kind.VIDEO: VIDEOS,
+    Kind.TEXT: TEXTS,
+    Kind.PDF: frozenset((".pdf",)),
+    Kind.ITEMS: frozenset((".jsonl", ".csv")),
 }
 CAPTION = ".txt"
 CAPTION_BYTES = 4096

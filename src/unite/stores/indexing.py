@@ -17,7 +17,7 @@ from filelock import FileLock, Timeout
 
 from unite.stores.lance_schema import IDENTITY, to_matrix
 from unite.stores.protocol import Matrix
-from unite.stores.snapshot import AT_ONCE, REFINE
+from unite.stores.snapshot import AT_ONCE, SPARE, through_index
 from unite.stores.state import LOCK, IndexFacts, read_facts, state_folder, write_facts
 
 TABLE = "records"
@@ -31,6 +31,9 @@ NEAREST = 10
 WANTED_RECALL = 0.97
 PROBES = (8, 16, 32, 64, 128, 256)
 NICENESS = 10
+
+PATIENCE = 1.0
+"""Seconds to wait for the lock: who only asks whether it is held has it for a moment."""
 
 
 def wants_index(count: int, limit: int, facts: IndexFacts | None) -> bool:
@@ -89,7 +92,7 @@ def build(uri: str, limit: int) -> None:
     folder = state_folder(uri)
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        with FileLock(folder / LOCK, timeout=0):
+        with FileLock(folder / LOCK, timeout=PATIENCE):
             table = lancedb.connect(uri).open_table(TABLE)
             identity = (table.schema.metadata or {}).get(IDENTITY, b"").decode()
             if wants_index(table.count_rows(), limit, read_facts(folder, identity)):
@@ -103,7 +106,7 @@ def _built(table: Any, identity: str) -> IndexFacts:
 
     rows = int(table.count_rows())
     try:
-        table.create_index(vector_column_name="vector", config=IvfRq(distance_type="cosine"))
+        table.create_index("vector", config=IvfRq(distance_type="cosine"))
         table.checkout_latest()
         probes, recall = _measured(table)
     except (RuntimeError, OSError, ValueError) as error:
@@ -147,10 +150,10 @@ def _truth(table: Any) -> tuple[Matrix, list[set[int]]]:
 
 def _found(table: Any, query_D: Any, probes: int) -> set[int]:
     query = table.search(query_D, vector_column_name="vector").distance_type("cosine")
-    query = query.minimum_nprobes(probes).maximum_nprobes(0).refine_factor(REFINE)
-    # One more than wanted: the query itself is stored and comes first.
-    found = query.limit(NEAREST + 1).select(["_rowid", "_distance"]).to_arrow()
-    return set(found["_rowid"].to_pylist())
+    # As a search asks, for one more than wanted: the query itself is stored and comes first.
+    query = through_index(query.limit(NEAREST + 1 + SPARE), probes)
+    found = query.select(["_rowid", "_distance"]).to_arrow()
+    return set(found["_rowid"].to_pylist()[: NEAREST + 1])
 
 
 if __name__ == "__main__":

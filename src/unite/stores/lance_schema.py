@@ -19,10 +19,10 @@ _WORDS = ("id", "path", "source", "digest", "modality", "text")
 _WHOLE = ("size", "mtime_ns", "parts")
 _TIMES = ("start", "end")
 _PLAIN = (*_WORDS, *_WHOLE, *_TIMES)
-_LATER = ("duration", "width", "height", "tags")
+LATER = ("duration", "width", "height", "tags")
 """Columns that the first tables did not have."""
 
-FIELDS = [*_PLAIN, *_LATER, "meta"]
+FIELDS = [*_PLAIN, *LATER, "meta"]
 """Every column but the vector."""
 
 
@@ -80,7 +80,7 @@ def to_arrow(rows: Sequence[Row], dim: int, like: Any) -> Any:
     import pyarrow as pa
 
     matrix_ND = stack(rows, dim)
-    names = (*_PLAIN, *_LATER)
+    names = (*_PLAIN, *LATER)
     columns: dict[str, Any] = {name: [getattr(row.record, name) for row in rows] for name in names}
     columns["meta"] = [json.dumps(dict(row.record.meta), sort_keys=True) for row in rows]
     columns["vector"] = pa.FixedSizeListArray.from_arrays(pa.array(matrix_ND.ravel()), dim)
@@ -114,7 +114,7 @@ def _later() -> list[Any]:
     import pyarrow as pa
 
     types = {"duration": pa.float64(), "width": pa.int64(), "height": pa.int64()}
-    return [pa.field(name, types.get(name, pa.list_(pa.string()))) for name in _LATER]
+    return [pa.field(name, types.get(name, pa.list_(pa.string()))) for name in LATER]
 
 
 def _missing(table: Any) -> list[Any]:

@@ -61,11 +61,12 @@ def load(folder: Path, dim: int) -> MappedMatrix | None:
         dim: Length of a vector.
     """
     try:
-        with np.load(folder / VIEW, allow_pickle=False) as view:
+        # Opened here, because numpy leaves a file open that it cannot read.
+        with (folder / VIEW).open("rb") as handle, np.load(handle, allow_pickle=False) as view:
             file, rows_S = str(view["vectors"]), view["rows"]
             identity, version = str(view["identity"]), int(view["version"])
         vectors_SD = _mapped(folder / file, len(rows_S), dim)
-    except (FileNotFoundError, ValueError, KeyError, zipfile.BadZipFile):
+    except (FileNotFoundError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
         return None  # never built, or just replaced by another process: built again from the table
     return MappedMatrix(identity, version, file, rows_S, vectors_SD)
 

@@ -30,8 +30,9 @@ SPARE = 32
 REFINE = 10
 """Candidates of the approximate index per result wanted, compared again by their true vectors."""
 
-SELECTIVE = 20_000
-"""Rows up to which what a filter admits is compared one by one, whatever the index holds."""
+SELECTIVE = 1000
+"""Rows up to which all that a filter admits is read and compared. At 1536 numbers 400 rows take
+10 ms and 4,000 take 63, where the engine's filtered scan of a table of 40,000 takes 220."""
 
 FILTERS_KEPT = 32
 AT_ONCE = 8192
@@ -98,24 +99,31 @@ class Snapshot:
     def _asked(
         self, query_D: Vector, k: int, where: Filter, probes: int | None
     ) -> tuple[Rows, npt.NDArray[np.float64]]:
-        """The engine's candidates, with their cosines by their true vectors."""
-        query = self._table.search(query_D, vector_column_name="vector")
-        query = query.distance_type("cosine").limit(k + SPARE).with_row_id(True)
-        query = query.select(["vector", "_distance"])
-        if where != EVERYTHING:
-            query = query.where(condition(where), prefilter=True)
-        if probes is None or self._is_selective(where):
-            query = query.bypass_vector_index()
-        else:
-            query = query.minimum_nprobes(probes).maximum_nprobes(0).refine_factor(REFINE)
-        table = query.to_arrow()
+        """Few rows that a filter admits, or the engine's candidates, with their cosines."""
+        few = self._few(where)
+        table = self._candidates(query_D, k, where, probes) if few is None else few
         vectors = to_matrix(table, self._dim)
         if not len(vectors):
             return np.empty(0, np.uint64), np.empty(0)
         return table["_rowid"].to_numpy(), rescored(vectors, np.arange(len(vectors)), query_D)
 
-    def _is_selective(self, where: Filter) -> bool:
-        return where != EVERYTHING and self._table.count_rows(condition(where)) <= SELECTIVE
+    def _few(self, where: Filter) -> Any:
+        """Vectors of all rows that a filter admits; None where they are many."""
+        if where == EVERYTHING:
+            return None
+        rows = self._rows(condition(where), SELECTIVE + 1)
+        return self._taken(rows.tolist(), ["vector"]) if len(rows) <= SELECTIVE else None
+
+    def _candidates(self, query_D: Vector, k: int, where: Filter, probes: int | None) -> Any:
+        """What the engine finds, through its index where there is one."""
+        query = self._table.search(query_D, vector_column_name="vector")
+        query = query.distance_type("cosine").limit(k + SPARE).with_row_id(True)
+        query = query.select(["vector", "_distance"])
+        if where != EVERYTHING:
+            query = query.where(condition(where), prefilter=True)
+        if probes is None:
+            return query.bypass_vector_index().to_arrow()
+        return through_index(query, probes).to_arrow()
 
     def _mapped(self, folder: Path) -> MappedMatrix | None:
         """The matrix of this version; where none can be kept, the engine compares."""
@@ -147,8 +155,8 @@ class Snapshot:
             return np.flatnonzero(matrix.rows_S != GONE)
         return np.flatnonzero(np.isin(matrix.rows_S, self._rows(condition(where))))
 
-    def _rows(self, sql: str) -> Rows:
-        query = self._table.search().select(["_rowid"])
+    def _rows(self, sql: str, most: int | None = None) -> Rows:
+        query = self._table.search().select(["_rowid"]).limit(most)
         table = (query.where(sql) if sql else query).to_arrow()
         return np.asarray(table["_rowid"].to_numpy(), np.uint64)
 
@@ -181,6 +189,16 @@ class Snapshot:
             return {}
         table = self._taken(rows, FIELDS)
         return dict(zip(table["_rowid"].to_pylist(), to_records(table), strict=True))
+
+
+def through_index(query: Any, probes: int) -> Any:
+    """A query of the engine's as it is answered by the approximate index.
+
+    Args:
+        query: The query.
+        probes: Partitions to look into; more where they hold too few that a filter admits.
+    """
+    return query.minimum_nprobes(probes).maximum_nprobes(0).refine_factor(REFINE)
 
 
 def _products(vectors_SD: Matrix, places: Places, query_D: Vector) -> Matrix:
