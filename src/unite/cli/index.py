@@ -14,8 +14,9 @@ import typer
 
 if TYPE_CHECKING:
     from unite.embedder import Embedder
-    from unite.library.ingest import Outcome, Progress
+    from unite.library.ingest import Outcome
     from unite.library.library import Library
+    from unite.library.progress import Progress
 
 DEFAULT_MODEL = "mini"
 FAILURES_SHOWN = 20

@@ -67,6 +67,7 @@ class _Row:
     item: Item
     media: Sequence[_Medium] = ()
     note: str | None = None
+    tokens: int = 0
     batch: Future[Encoded] | None = None
     place: int = 0
     result: Embedding | None = None
@@ -88,7 +89,7 @@ class _Row:
             if isinstance(outcome, ItemError):
                 self.result = Embedding(None, error=str(outcome))
             else:
-                self.result = Embedding(outcome, note=self.note)
+                self.result = Embedding(outcome, note=self.note, tokens=self.tokens)
             self.batch = None
         return self.result
 
@@ -195,9 +196,9 @@ class Flow:
             row.result = Embedding(None, error=str(error))
             self._let_go(row)
         else:
-            row.note = features.note
+            row.note, row.tokens = features.note, len(features.input_ids_L)
             self._window.append((row, features))
-            self._tokens += len(features.input_ids_L)
+            self._tokens += row.tokens
         return True
 
     def _run_window(self) -> bool:

@@ -18,6 +18,7 @@ from unite.errors import DataError, LibraryError
 from unite.library.known import Known
 from unite.library.library import Library
 from unite.library.parts import Contents, Part, read_parts
+from unite.library.progress import Progress, published
 from unite.library.scan import Scan, Source, is_gone, scan
 from unite.stores.protocol import Record, Row, Store
 from unite.types import Embedding, Encoder, Item
@@ -56,15 +57,6 @@ class Outcome:
     notes: dict[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a run is, in files that were not known to be unchanged."""
-
-    done: int
-    total: int
-    failed: int
-
-
 def ingest(
     library: Library,
     paths: Sequence[Path],
@@ -89,10 +81,16 @@ def ingest(
             is writing.
     """
     library.check(encoder.model_id, encoder.dim)
-    with library.writing():
+    with library.writing(), published(library.path) as publish:
+
+        def tell(now: Progress) -> None:
+            publish(now)
+            if on_progress is not None:
+                on_progress(now)
+
         found = scan(paths, library.own_paths)
         run = _Run(library.store, encoder, _Batch(library.store, batch, seconds), found)
-        return run.to_the_end(on_progress or (lambda progress: None))
+        return run.to_the_end(tell)
 
 
 class _Batch:
@@ -151,6 +149,7 @@ class _Run:
         sources = self._found.sources.values()
         pending = [source for source in sources if not self._known.is_current(source)]
         self._outcome.kept = len(sources) - len(pending)
+        on_progress(Progress(0, len(pending), len(self._outcome.failed)))
         try:
             for done, work in enumerate(self._finished(pending), 1):
                 self._count(work)

@@ -12,6 +12,7 @@ from typing import Any
 
 from unite.errors import LibraryError
 from unite.library.lock import exclusive
+from unite.library.progress import FILE as PROGRESS
 from unite.stores.lance import LanceStore
 from unite.stores.protocol import Store
 
@@ -146,7 +147,7 @@ class Library:
     def own_paths(self) -> frozenset[str]:
         """The library's own files, which a scan passes over."""
         here = os.path.normpath(self.path.expanduser().absolute())
-        return frozenset(f"{here}{os.sep}{name}" for name in (FACTS, VECTORS, LOCK))
+        return frozenset(f"{here}{os.sep}{name}" for name in (FACTS, VECTORS, LOCK, PROGRESS))
 
 
 def _read_facts(path: Path) -> LibraryFacts:
