@@ -138,6 +138,7 @@ class _Lane:
         try:
             results = self._encoder.embed([job.item for job in jobs])
             for job, result in zip(jobs, results, strict=True):
+                self._running -= 1  # first: who has his answer finds his place free
                 job.future.set_result(result)
         except Exception as error:  # noqa: BLE001 - raised again in each request that waits
             for job in jobs:

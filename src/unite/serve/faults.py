@@ -11,6 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
+from starlette.types import Scope
 
 from unite.errors import UniteError
 
@@ -99,7 +100,8 @@ def install(app: FastAPI) -> None:
         body = error_body(error.status_code, str(error.detail))
         return JSONResponse(body, error.status_code, error.headers)
 
-    @app.exception_handler(Exception)
-    async def unknown(request: Request, error: Exception) -> JSONResponse:
-        log.error("%s %s failed", request.method, request.url.path, exc_info=error)
-        return RequestError(500, "The server failed; its log says why.").response()
+
+def unknown(scope: Scope, error: Exception) -> JSONResponse:
+    """The answer where the server itself is at fault; the log has the rest."""
+    log.error("%s %s failed", scope["method"], scope["path"], exc_info=error)
+    return RequestError(500, "The server failed; its log says why.").response()

@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from unite.serve.faults import RequestError
+from unite.serve.faults import RequestError, unknown
 
 COOKIE = "unite_token"
 """In which the page keeps the token: pictures and clips cannot send headers."""
@@ -46,8 +46,12 @@ class Guard:
             await self._app(scope, receive, send)
             return
 
+        begun = False
+
         async def adding(message: Message) -> None:
+            nonlocal begun
             if message["type"] == "http.response.start":
+                begun = True
                 headers = MutableHeaders(scope=message)
                 for name, value in HEADERS.items():
                     headers.setdefault(name, value)
@@ -55,10 +59,13 @@ class Guard:
 
         try:
             self._check(scope)
-        except RequestError as fault:
-            await fault.response()(scope, receive, adding)
-        else:
             await self._app(scope, receive, adding)
+        except RequestError as refusal:
+            await refusal.response()(scope, receive, adding)
+        except Exception as error:
+            if begun:
+                raise
+            await unknown(scope, error)(scope, receive, adding)
 
     def _check(self, scope: Scope) -> None:
         if not scope["path"].startswith(_GUARDED):

@@ -91,6 +91,8 @@ class Service:
 
     async def warm_up(self) -> None:
         """Have the model and the decoders work once; then the server is ready."""
+        if self._shelf is not None:
+            self.thumbnails.warm_up(_SQUARE)
         for item in (Item(text="a"), Item(images=(_SQUARE,))):
             (result,) = await self.batcher.embed([item])
             if result.vector is None:

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from unite.media.source import Limits
 
-LOOPBACK = ("localhost", "127.0.0.1", "::1")
+LOOPBACK = ("localhost", "127.0.0.1", "::1", "[::1]")
 
 Whole = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(gt=0)]

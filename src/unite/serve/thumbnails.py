@@ -55,6 +55,10 @@ class Thumbnails:
         self._kept.move_to_end(key)
         return self._kept[key]
 
+    def warm_up(self, picture: str) -> None:
+        """Start the processes before anybody waits for them."""
+        self._started().submit(_Wanted(picture))
+
     def close(self) -> None:
         """End the processes."""
         pool, self._pool = self._pool, None
@@ -62,11 +66,9 @@ class Thumbnails:
             pool.close()
 
     async def _made(self, record: Record) -> bytes:
-        if self._pool is None:
-            self._pool = WorkerPool(draw, workers=self._workers, seconds=SECONDS)
         clip = "video" in record.modality and "image" not in record.modality
         ref = Clip(record.path, record.start, record.end) if clip else record.path
-        future = self._pool.submit(_Wanted(ref))
+        future = self._started().submit(_Wanted(ref))
         done, loop = asyncio.Event(), asyncio.get_running_loop()
 
         def wake(_: object) -> None:
@@ -79,6 +81,11 @@ class Thumbnails:
         except ItemError as error:
             message = str(error).replace(record.path, "The file")
             raise RequestError(404, message, code="no_thumbnail") from error
+
+    def _started(self) -> WorkerPool[_Wanted, bytes]:
+        if self._pool is None:
+            self._pool = WorkerPool(draw, workers=self._workers, seconds=SECONDS)
+        return self._pool
 
 
 def draw(wanted: _Wanted) -> bytes:
