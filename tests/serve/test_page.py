@@ -117,6 +117,7 @@ def test_a_picture_dropped_or_pasted_finds_itself(page: Page, media: Path, way: 
     expect(page.locator("#given li")).to_have_count(0)
 
 
+@pytest.mark.slow
 def test_a_clip_is_picked_found_and_plays(page: Page, media: Path) -> None:
     page.get_by_role("button", name="Videos").click()
     page.set_input_files("#files", media / "clip.mp4")
@@ -129,6 +130,7 @@ def test_a_clip_is_picked_found_and_plays(page: Page, media: Path) -> None:
     expect(page.locator("#stage video")).to_have_count(0)
 
 
+@pytest.mark.slow
 def test_more_like_this_and_back(page: Page) -> None:
     ask(page, "a red boat")
     before = names(page)
@@ -164,6 +166,7 @@ def test_it_can_be_used_by_the_keyboard_alone(page: Page) -> None:
     expect(page.locator("#summary")).to_contain_text("More like this")
 
 
+@pytest.mark.slow
 def test_filters_narrow_and_an_empty_answer_says_so(page: Page) -> None:
     ask(page, "boat")
     page.get_by_role("button", name="Texts").click()
@@ -174,6 +177,7 @@ def test_filters_narrow_and_an_empty_answer_says_so(page: Page) -> None:
     expect(page.locator("#summary")).to_contain_text("passes the filter")
 
 
+@pytest.mark.slow
 def test_errors_are_told_and_can_be_tried_again(page: Page, complaints: list[str]) -> None:
     complaints.append("Failed to load resource")
     page.route("**/v1/search", lambda route: route.abort())
@@ -191,6 +195,7 @@ def test_errors_are_told_and_can_be_tried_again(page: Page, complaints: list[str
     expect(notice).to_contain_text("tokens")
 
 
+@pytest.mark.slow
 def test_a_name_is_never_read_as_markup(page: Page) -> None:
     page.route(
         "**/v1/search",
@@ -225,6 +230,7 @@ _EVIL: dict[str, Any] = {
 }
 
 
+@pytest.mark.slow
 def test_a_long_answer_comes_in_pages(page: Page) -> None:
     hits = [{**_EVIL, "name": f"{number}"} for number in range(96)]
 
@@ -243,6 +249,7 @@ def test_a_long_answer_comes_in_pages(page: Page) -> None:
     assert names(page) == [str(number) for number in range(96)]
 
 
+@pytest.mark.slow
 def test_indexing_is_seen(page: Page, library: Library) -> None:
     with published(library.path) as publish:
         publish(Progress(1200, 5000, 3))
@@ -251,6 +258,7 @@ def test_indexing_is_seen(page: Page, library: Library) -> None:
     expect(page.locator("#indexing")).to_be_hidden(timeout=10_000)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_a_phone_has_no_sideways_scroll_and_all_is_legible(
     browser: Browser, server: Server, scheme: Any
@@ -282,12 +290,14 @@ _CONTRAST = """(chosen) => {
 }"""
 
 
+@pytest.mark.slow
 def test_everything_to_press_or_fill_has_a_name(page: Page) -> None:
     ask(page, "boat")
     tree = page.locator("body").aria_snapshot()
     assert not re.search(r"- (button|textbox|link|img)( \[|:|$)", tree, re.MULTILINE), tree
 
 
+@pytest.mark.slow
 def test_a_token_is_asked_for_and_kept(
     browser: Browser, library: Library, encoder: Embedder
 ) -> None:
