@@ -14,6 +14,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from unite.serve.app import create_app
+from unite.serve.listening import listen
 from unite.serve.service import Service
 from unite.serve.settings import Settings
 from unite.types import Embedding, Item, Modality
@@ -71,7 +72,7 @@ class Server:
 def running(app: FastAPI) -> Iterator[Server]:
     config = uvicorn.Config(app, log_level="critical", lifespan="on", timeout_graceful_shutdown=20)
     server = uvicorn.Server(config)
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    with listen("127.0.0.1", 0) as listener:
         port = listener.getsockname()[1]
         started = Event()
         startup = server.startup

@@ -3,6 +3,7 @@ from __future__ import annotations
 import base64
 import json
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,14 @@ import openai
 import pytest
 
 from unite.embedder import Embedder
+from unite.media.source import Limits
+from unite.model.checkpoint import Model
+from unite.serve.app import create_app
+from unite.serve.settings import Settings
 from unite.types import Clip, Item, Vector
 
 from .conftest import data_uri
-from .running import Server, gated, vector_of
+from .running import Server, gated, running, vector_of
 
 
 def offline(encoder: Embedder, *items: Item) -> list[Vector]:
@@ -132,6 +137,24 @@ def test_refusals_say_what_is_wrong(
     assert answer.status_code == status
     assert words in answer.json()["error"]["message"]
     assert set(answer.json()["error"]) == {"message", "type", "param", "code"}
+
+
+def test_pixels_and_seconds_have_limits(tiny_model: Model, media: Path) -> None:
+    limits = Settings(max_pixels=320 * 240, max_seconds=1).media
+    sent = [{"image": data_uri(media / "p0.png")}, {"video": data_uri(media / "clip.mp4")}]
+
+    def rows(limits: Limits) -> list[dict[str, Any]]:
+        with Embedder(tiny_model, limits=limits) as small, ExitStack() as stack:
+            client = stack.enter_context(running(create_app(None, small))).client()
+            found: list[dict[str, Any]] = post(stack.enter_context(client), input=sent).json()[
+                "data"
+            ]
+            return found
+
+    seconds, pixels = rows(limits), rows(Settings(max_pixels=100).media)
+    assert "limit is 1 s" in seconds[1]["error"]["message"]
+    assert seconds[0]["embedding"]
+    assert all("pixels" in row["error"]["message"] for row in pixels)
 
 
 def test_many_clients_each_get_their_own(

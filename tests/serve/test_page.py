@@ -193,6 +193,7 @@ def test_errors_are_told_and_can_be_tried_again(page: Page, complaints: list[str
     page.fill("#text", ask_too_much)
     page.keyboard.press("Enter")
     expect(notice).to_contain_text("tokens")
+    expect(page.get_by_role("button", name="Try again")).to_have_count(0)
 
 
 @pytest.mark.slow

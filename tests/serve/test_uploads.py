@@ -18,7 +18,7 @@ from .conftest import data_uri
 def make(folder: Path, form: ItemForm, **files: bytes) -> Item:
     async def go() -> Item:
         given = [(name, UploadFile(io.BytesIO(data))) for name, data in files.items()]
-        async with uploads(folder, given) as place:
+        async with uploads(folder, given, 3) as place:
             item = await place.item(form)
             for ref in [*map(str, item.images), *(clip.path for clip in item.videos)]:
                 assert Path(ref).is_file()
@@ -90,6 +90,14 @@ def test_nothing_but_data_is_read(tmp_path: Path, reference: str) -> None:
 def test_bad_data_fails_its_item(tmp_path: Path, reference: str) -> None:
     with pytest.raises(ItemError):
         make(tmp_path, ItemForm(image=reference))
+
+
+def test_an_item_cannot_have_media_without_end(tmp_path: Path, media: Path) -> None:
+    picture = data_uri(media / "p0.png")
+    assert len(make(tmp_path, ItemForm(image=[picture] * 3)).images) == 3
+    with pytest.raises(RequestError, match="more than 3 media") as refused:
+        make(tmp_path, ItemForm(image=[picture] * 4))
+    assert refused.value.status == 413
 
 
 def test_a_picture_is_no_clip(tmp_path: Path, media: Path) -> None:

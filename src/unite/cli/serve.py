@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import socket
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    import socket
+
     from pydantic import SecretStr
 
     from unite.embedder import Embedder
@@ -47,9 +48,10 @@ def serve(
 ) -> None:
     """Serve a library: a page to search it, and an interface that OpenAI's clients speak."""
     _check_installed()
+    from unite.serve.listening import listen
+
     settings = _settings(host, token_file, allow_host or [])
-    listener = _listener(host, port)
-    with listener:
+    with listen(host, port) as listener:  # taken before a model is loaded for it
         opened, encoder = _open(library, model, workers, settings)
         with encoder:
             _run(opened, encoder, settings, listener)
@@ -100,19 +102,6 @@ def _token(file: Path) -> SecretStr:
     if len(token) < 16:
         raise UniteError(f"The token in {file} is short.", f"openssl rand -hex 32 > {file}")
     return SecretStr(token)
-
-
-def _listener(host: str, port: int) -> socket.socket:
-    """Take the port before a model is loaded for it."""
-    from unite.errors import UniteError
-
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        return socket.create_server((host, port), family=family, backlog=2048)
-    except OSError as error:
-        raise UniteError(
-            f"{host}:{port} cannot be listened at: {error.strerror}.", "Choose another --port."
-        ) from error
 
 
 def _open(

@@ -123,7 +123,7 @@ class Service:
     async def uploads(self, body_files: list[tuple[str, UploadFile]]) -> AsyncIterator[Uploads]:
         """A place for the media of one request."""
         assert self._folder is not None, "the server has not started"
-        async with uploads(self._folder, body_files) as place:
+        async with uploads(self._folder, body_files, self.settings.max_items) as place:
             yield place
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from unite.media.source import Limits
 
@@ -49,6 +49,12 @@ class Settings(BaseModel):
     batch: Whole = 32
     queue: Whole = 512
     thumbnail_workers: Whole = 1
+
+    @model_validator(mode="after")
+    def _room_for_one(self) -> Self:
+        if self.queue < self.max_items:
+            raise ValueError("queue must have room for the max_items of one request")
+        return self
 
     @property
     def media(self) -> Limits:

@@ -49,10 +49,12 @@ class Uploads:
     Args:
         folder: Where to lay them.
         files: Files of the form, by the name of their field.
+        most: How many media it may have.
     """
 
-    def __init__(self, folder: Path, files: Sequence[tuple[str, UploadFile]]) -> None:
+    def __init__(self, folder: Path, files: Sequence[tuple[str, UploadFile]], most: int) -> None:
         self._folder = folder
+        self._most = most
         self.files = files
         self._names: dict[str, str] = {}
 
@@ -81,6 +83,8 @@ class Uploads:
         return message
 
     async def _file(self, kind: Kind, given: str) -> str:
+        if len(self._names) == self._most:
+            raise RequestError(413, f"The request has more than {self._most} media.", param=kind)
         path = self._folder / str(len(self._names))
         self._names[str(path)] = f"The {kind}"
         if given[:5].lower() == "data:":
@@ -106,13 +110,15 @@ class Uploads:
 
 
 @asynccontextmanager
-async def uploads(folder: Path, files: Sequence[tuple[str, UploadFile]]) -> AsyncIterator[Uploads]:
+async def uploads(
+    folder: Path, files: Sequence[tuple[str, UploadFile]], most: int
+) -> AsyncIterator[Uploads]:
     """A place for a request's media, emptied at the end of the block."""
     place = await run_in_threadpool(
         partial(TemporaryDirectory, dir=folder, ignore_cleanup_errors=True)
     )
     try:
-        yield Uploads(Path(place.name), files)
+        yield Uploads(Path(place.name), files, most)
     finally:
         await run_in_threadpool(place.cleanup)
 

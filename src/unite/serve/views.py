@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from unite.media.source import name_of
 from unite.serve.files import shown_as
 from unite.serve.schemas import HitOut, ItemOut
 from unite.serve.shelf import key_of
@@ -23,13 +24,13 @@ def item(record: Record) -> ItemOut:
 
 def _facts(record: Record) -> dict[str, Any]:
     key, kind = key_of(record.id), shown_as(record)
-    at = f"/v1/items/{key}"
+    at, path = f"/v1/items/{key}", name_of(record.path)
     # The digest makes another address of other contents, so that browsers may keep a thumbnail.
     thumbnail = f"{at}/thumbnail?v={record.digest[:16]}"
     return {
         "id": key,
-        "path": record.path,
-        "name": Path(record.path).name,
+        "path": path,
+        "name": Path(path).name,
         "kind": kind,
         "modality": record.modality,
         "start": record.start,

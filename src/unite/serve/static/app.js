@@ -114,7 +114,15 @@ function like(hit) {
 
 function failed(error, again) {
   if (error.status === 401) return askToken(again);
-  notice(make("p", {}, error.message), make("button", { type: "button", onclick: () => { notice(null); again(); } }, "Try again"));
+  const retry = () => {
+    notice(null);
+    again();
+  };
+  const passing = error.status === 0 || error.status === 429 || error.status >= 500;
+  notice(
+    make("p", {}, error.message),
+    passing ? make("button", { type: "button", onclick: retry }, "Try again") : null,
+  );
 }
 
 function askToken(again) {
