@@ -5,63 +5,93 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unite.evaluation.metrics import first_ranks, recall_at
+from unite.evaluation.metrics import (
+    Ranks,
+    average_precision,
+    first_ranks,
+    hit_at,
+    mean,
+    mean_rank,
+    median_rank,
+    ndcg_at,
+    precision_at,
+    reciprocal_rank,
+)
+from unite.evaluation.ranking import answer_ranks, places
 
-S = np.float32
+INF = np.inf
+
+
+def ranked(*rows: list[float]) -> list[Ranks]:
+    return [np.array(row, np.float64) for row in rows]
 
 
 def test_a_hand_worked_case() -> None:
-    score_QC = np.array([[0.9, 0.1, 0.5], [0.2, 0.8, 0.3], [0.1, 0.2, 0.3]], S)
-    ranks = first_ranks(score_QC, [{0}, {0}, {1, 2}])
-    assert ranks.tolist() == [1, 3, 1]
-    assert ranks.dtype == np.int64
-    assert recall_at(ranks, 1) == pytest.approx(2 / 3)
-    assert recall_at(ranks, 2) == pytest.approx(2 / 3)
-    assert recall_at(ranks, 3) == 1.0
+    ranks = ranked([1], [3], [2, 4], [INF])
+    assert first_ranks(ranks).tolist() == [1, 3, 2, INF]
+    assert hit_at(ranks, 1).tolist() == [1, 0, 0, 0]
+    assert hit_at(ranks, 2).tolist() == [1, 0, 1, 0]
+    assert mean(hit_at(ranks, 3)) == pytest.approx(3 / 4)
+    assert precision_at(ranks, 4).tolist() == [1 / 4, 1 / 4, 2 / 4, 0]
+    assert reciprocal_rank(ranks).tolist() == [1, 1 / 3, 1 / 2, 0]
+    assert average_precision(ranks).tolist() == [1, 1 / 3, (1 / 2 + 2 / 4) / 2, 0]
+    ideal = 1 + 1 / np.log2(3)
+    gained = 1 / np.log2(3) + 1 / np.log2(5)
+    assert ndcg_at(ranks, 10) == pytest.approx([1, 1 / 2, gained / ideal, 0])
+    assert ndcg_at(ranks, 3)[2] == pytest.approx(1 / np.log2(3) / ideal)
+    assert median_rank(first_ranks(ranks), last=9) == 2.5
+    assert mean_rank(first_ranks(ranks), last=9) == pytest.approx((1 + 3 + 2 + 10) / 4)
 
 
-def test_ties_go_to_the_smaller_number() -> None:
-    same = np.ones((3, 3), S)
-    assert first_ranks(same, [{0}, {1}, {2}]).tolist() == [1, 2, 3]
-    assert first_ranks(same, [{2, 1}, {0, 2}, {2}]).tolist() == [2, 1, 3]
-
-
-def test_a_model_that_tells_nothing_apart_gains_nothing() -> None:
-    ranks = first_ranks(np.zeros((10, 10), S), [{n} for n in range(10)])
-    assert recall_at(ranks, 1) == pytest.approx(0.1)
-    assert recall_at(ranks, 5) == pytest.approx(0.5)
+def test_what_was_never_found_is_missed_at_every_depth() -> None:
+    assert hit_at(ranked([INF]), 10**9).tolist() == [0]
+    assert average_precision(ranked([1, INF])).tolist() == [0.5]
 
 
 def test_no_queries() -> None:
-    assert recall_at(first_ranks(np.empty((0, 4), S), []), 1) == 0.0
+    assert mean(hit_at([], 1)) == 0.0
+    assert median_rank(first_ranks([]), 4) == mean_rank(first_ranks([]), 4) == 0.0
 
 
-def test_one_answer_set_for_each_query() -> None:
-    with pytest.raises(ValueError):
-        first_ranks(np.zeros((2, 3), S), [{0}])
+def test_a_query_without_answers_gains_nothing() -> None:
+    none = ranked([])
+    for value_Q in (hit_at(none, 5), ndcg_at(none, 5), average_precision(none)):
+        assert value_Q.tolist() == [0.0]
 
 
-@given(st.data())
-def test_equals_a_full_sort(data: st.DataObject) -> None:
-    count = data.draw(st.integers(1, 8))
-    row = st.lists(st.integers(-2, 2), min_size=count, max_size=count)  # many ties
-    scores = data.draw(st.lists(row, min_size=1, max_size=4))
+@pytest.mark.filterwarnings("ignore")
+@given(st.integers(0, 10_000))
+def test_equals_trec_eval(seed: int) -> None:
+    """pytrec_eval wraps trec_eval, by which retrieval is scored at TREC."""
+    trec = pytest.importorskip("pytrec_eval")
+    rng = np.random.default_rng(seed)
+    candidates, queries = 40, 6
+    score_QC = rng.normal(size=(queries, candidates))
     answers = [
-        data.draw(st.sets(st.integers(0, count - 1), min_size=1, max_size=3)) for _ in scores
+        sorted(rng.choice(candidates, size=rng.integers(1, 8), replace=False).tolist())
+        for _ in range(queries)
     ]
-    ranks = first_ranks(np.array(scores, S), answers)
-    for score_C, positives, rank in zip(scores, answers, ranks, strict=True):
-        order = sorted(range(count), key=lambda number: (-score_C[number], number))
-        assert rank == min(order.index(positive) for positive in positives) + 1
-    for k in range(1, count + 1):
-        assert recall_at(ranks, k) == pytest.approx(np.mean([rank <= k for rank in ranks]))
-
-
-@given(st.integers(0, 1000), st.integers(2, 20))
-def test_recall_grows_with_depth_and_ends_at_one(seed: int, count: int) -> None:
-    score_QC = np.random.default_rng(seed).normal(size=(6, count)).astype(S)
-    ranks = first_ranks(score_QC, [{seed % count}] * 6)
-    recalls = [recall_at(ranks, k) for k in range(count + 1)]
-    assert recalls == sorted(recalls)
-    assert recalls[0] == 0.0
-    assert recalls[-1] == 1.0
+    ids = [f"d{number:02d}" for number in range(candidates)]
+    place_C = places(ids)
+    ranks = [
+        answer_ranks(score_C, answer, place_C)
+        for score_C, answer in zip(score_QC, answers, strict=True)
+    ]
+    judged = {
+        f"q{query}": {ids[number]: 1 for number in answer} for query, answer in enumerate(answers)
+    }
+    run = {
+        f"q{query}": dict(zip(ids, score_C.tolist(), strict=True))
+        for query, score_C in enumerate(score_QC)
+    }
+    names = {"success_1,5,10", "P_1,5", "recip_rank", "ndcg_cut_10", "map"}
+    found = trec.RelevanceEvaluator(judged, names).evaluate(run)
+    ours = {
+        "success_1": hit_at(ranks, 1), "success_5": hit_at(ranks, 5), "success_10": hit_at(ranks, 10),
+        "P_1": precision_at(ranks, 1), "P_5": precision_at(ranks, 5),
+        "recip_rank": reciprocal_rank(ranks), "ndcg_cut_10": ndcg_at(ranks, 10),
+        "map": average_precision(ranks),
+    }  # fmt: skip
+    for name, value_Q in ours.items():
+        theirs = [found[f"q{query}"][name] for query in range(queries)]
+        assert value_Q == pytest.approx(theirs, abs=1e-9), name

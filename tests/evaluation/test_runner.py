@@ -1,45 +1,31 @@
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.evaluation.fakes import Compass, parts
 
-from unite.errors import DataError
-from unite.evaluation.runner import Score, run_tasks
+from unite.evaluation.results import Score
+from unite.evaluation.runner import run, run_tasks
 from unite.evaluation.task import Task
-from unite.types import Clip, Embedding, Encoder, Item, Modality
+from unite.types import Clip, Embedding, Item
 
-TEXT, IMAGE, VIDEO = Modality.TEXT, Modality.IMAGE, Modality.VIDEO
-
-
-class Table:
-    """An encoder that looks its vectors up, by the item's only part."""
-
-    dim = 2
-    model_id = "table"
-
-    def __init__(self, angles: Mapping[str, float | None]) -> None:
-        self.angles = angles
-        self.asked: list[Item] = []
-
-    def embed(self, items: Iterable[Item]) -> Iterator[Embedding]:
-        for item in items:
-            self.asked.append(item)
-            angle = self.angles[key(item)]
-            if angle is None:
-                yield Embedding(None, error="it is broken")
-            else:
-                yield Embedding(np.array([np.cos(angle), np.sin(angle)], np.float32))
-
-
-def key(item: Item) -> str:
-    return item.text or str([*item.images, *(clip.path for clip in item.videos)][0])
+ANGLES: dict[str, float | None] = {
+    "a": 0.0, "b": 1.0, "c": 2.0, "p0": 0.1, "p1": 1.4, "p2": 2.1, "v0": 0.05, "v1": 1.1,
+}  # fmt: skip
+PICTURES = tuple(Item(images=(name,), id=name) for name in ("p0", "p1", "p2"))
+CLIPS = tuple(Item(videos=(Clip(name),), id=name) for name in ("v0", "v1"))
+MIXED = (*PICTURES, *CLIPS)
 
 
 def task(
-    queries: dict[str, set[int]], candidates: tuple[Item, ...], name: str = "t", split: str = "test"
+    queries: dict[str, set[int]],
+    candidates: tuple[Item, ...],
+    name: str = "t",
+    split: str = "test",
+    nframes: int | None = None,
 ) -> Task:
     positives = tuple(frozenset(answers) for answers in queries.values())
     return Task(
@@ -50,55 +36,52 @@ def task(
         candidates=candidates,
         positives=positives,
         target_modality=tuple(candidates[min(answers)].modality for answers in positives),
+        nframes=nframes,
     )
 
 
-PICTURES = tuple(Item(images=(name,), id=name) for name in ("p0", "p1", "p2"))
-MIXED = (*PICTURES, Item(videos=(Clip("v0"),), id="v0"), Item(videos=(Clip("v1"),), id="v1"))
-ANGLES: dict[str, float | None] = {
-    "a": 0.0, "b": 1.0, "c": 2.0, "p0": 0.1, "p1": 1.4, "p2": 2.1, "v0": 0.05, "v1": 1.1,
-}  # fmt: skip
+def scored(of: Task, angles: dict[str, float | None] = ANGLES) -> Score:
+    (score,) = run_tasks(Compass(angles), [of])
+    return score
 
 
 def test_one_modality_by_hand() -> None:
-    (score,) = run_tasks(Table(ANGLES), [task({"a": {0}, "b": {2}, "c": {2}}, PICTURES)])
+    score = scored(task({"a": {0}, "b": {2}, "c": {2}}, PICTURES))
     # b (1.0) lies nearest p1 (1.4), then p0 (0.9 off), then p2 (1.1 off)
     assert score.recall == {1: pytest.approx(2 / 3), 5: 1.0, 10: 1.0}
+    assert score.metrics["MeanR"] == pytest.approx((1 + 3 + 1) / 3)
+    assert score.metrics["MedR"] == 1
+    assert score.metrics["MRR"] == pytest.approx((1 + 1 / 3 + 1) / 3)
     assert (score.queries, score.candidates) == (3, 3)
     assert (score.task, score.split, score.family) == ("t", "test", "coarse")
     assert score.wrong_modality is None
     assert score.by_target == {}
+    low, high = score.intervals["R@1"]
+    assert low <= score.main <= high
 
 
 def test_a_gallery_of_two_modalities_by_hand() -> None:
     # a finds v0 though p0 was wanted; b finds v1, which is wanted; c finds p2, wanted.
-    (score,) = run_tasks(Table(ANGLES), [task({"a": {0}, "b": {4}, "c": {2}}, MIXED)])
+    score = scored(task({"a": {0}, "b": {4}, "c": {2}}, MIXED))
     assert score.wrong_modality == pytest.approx(1 / 3)
     assert score.recall[1] == pytest.approx(2 / 3)
     assert score.by_target == {"image": 0.5, "video": 1.0}
 
 
 def test_of_the_right_modality_but_wrong_is_not_of_the_wrong_modality() -> None:
-    (score,) = run_tasks(Table(ANGLES), [task({"a": {4}}, MIXED)])
+    score = scored(task({"a": {4}}, MIXED))
     assert score.recall[1] == 0.0
     assert score.wrong_modality == 0.0
 
 
-def test_several_answers_count_once() -> None:
-    (score,) = run_tasks(Table(ANGLES), [task({"a": {1, 2, 0}}, PICTURES)])
-    assert score.recall[1] == 1.0
-
-
-def test_a_model_that_tells_nothing_apart() -> None:
-    (score,) = run_tasks(
-        Table(dict.fromkeys(ANGLES, 0.5)), [task({"a": {1}, "b": {2}, "c": {0}}, PICTURES)]
-    )
+def test_a_model_that_tells_nothing_apart_gains_nothing() -> None:
+    score = scored(task({"a": {1}, "b": {2}, "c": {0}}, PICTURES), dict.fromkeys(ANGLES, 0.5))
     assert score.recall[1] == pytest.approx(1 / 3)
 
 
 def test_every_distinct_item_is_embedded_once_whatever_its_id() -> None:
-    encoder: Encoder = Table(ANGLES)
-    renamed = tuple(Item(images=item.images, id="other") for item in PICTURES)
+    encoder = Compass(ANGLES)
+    renamed = tuple(Item(images=item.images, id=f"other {item.id}") for item in PICTURES)
     calls: list[tuple[int, int]] = []
     scores = run_tasks(
         encoder,
@@ -106,25 +89,129 @@ def test_every_distinct_item_is_embedded_once_whatever_its_id() -> None:
         lambda done, total: calls.append((done, total)),
     )
     assert [(score.task, score.split) for score in scores] == [("t", "test"), ("u", "val")]
-    asked = encoder.asked  # type: ignore[attr-defined]
-    assert sorted(map(key, asked)) == ["a", "b", "c", "p0", "p1", "p2"]
-    assert {item.id for item in asked} == {None}
+    assert sorted(map(parts, encoder.asked)) == ["a", "b", "c", "p0", "p1", "p2"]
+    assert {item.id for item in encoder.asked} == {None}
     assert calls == [(number, 6) for number in range(1, 7)]
 
 
-def test_an_item_that_cannot_be_embedded_ends_the_run() -> None:
-    with pytest.raises(DataError, match=r"cannot be embedded: it is broken.*p1"):
-        run_tasks(Table({**ANGLES, "p1": None}), [task({"a": {0}}, PICTURES)])
+def test_only_clips_are_embedded_again_for_other_frames() -> None:
+    opened: dict[int | None, Compass] = {}
+
+    def encoder_for(nframes: int | None) -> Compass:
+        assert nframes not in opened, "opened twice"
+        opened[nframes] = Compass(ANGLES, f"compass-{nframes}")
+        return opened[nframes]
+
+    done = run(
+        [
+            task({"a": {0}}, CLIPS, "few", nframes=4),
+            task({"a": {0}}, CLIPS, "many", nframes=8),
+            task({"a": {0}}, PICTURES, "none", nframes=8),
+        ],
+        encoder_for,
+    )
+    assert {frames: sorted(map(parts, one.asked)) for frames, one in opened.items()} == {
+        None: ["a", "p0", "p1", "p2"], 4: ["v0", "v1"], 8: ["v0", "v1"],
+    }  # fmt: skip
+    assert done.model_ids == {None: "compass-None", 4: "compass-4", 8: "compass-8"}
+
+
+def test_what_cannot_be_embedded_is_told_and_counts_as_missed() -> None:
+    # p0 would be far worse than the broken p1 for c, were that a row of zeros of score 0.
+    angles = {**ANGLES, "p1": None, "b": None, "p0": 4.0}
+    (result,) = run(
+        [task({"a": {0}, "b": {0}, "c": {1, 2}, "p2": {1}}, PICTURES)],
+        lambda nframes: Compass({**angles, "p2": 2.1}),
+    ).results
+    assert [ranks.tolist() for ranks in result.ranks] == [[2], [np.inf], [1, np.inf], [np.inf]]
+    assert result.score.recall == {1: 0.25, 5: 0.5, 10: 0.5}
+    assert (result.score.failed_queries, result.score.failed_candidates) == (1, 1)
+    assert [(one.side, one.id, one.error) for one in result.failures] == [
+        ("query", "q-b", "it is broken"), ("candidate", "p1", "it is broken"),
+    ]  # fmt: skip
+    assert all("p1" not in dict(hits) for hits in result.hits)
+
+
+def test_each_query_asked_of_its_own_candidates_by_hand() -> None:
+    own = Task(
+        name="own", split="test", family="vqa",
+        queries=(Item(text="a", id="0"), Item(text="a", id="1")),
+        candidates=PICTURES,
+        positives=(frozenset({1}), frozenset({1})),
+        target_modality=(PICTURES[0].modality,) * 2,
+        metrics=("P@1",),
+        pools=((1, 2), (1, 0)),
+    )  # fmt: skip
+    (result,) = run([own], lambda nframes: Compass(ANGLES)).results
+    assert [ranks.tolist() for ranks in result.ranks] == [[1], [2]]  # p0 is nearer than p1
+    assert (result.score.main_score, result.score.main) == ("P@1", 0.5)
+    assert [[name for name, _ in hits] for hits in result.hits] == [["p1", "p2"], ["p0", "p1"]]
+
+
+def test_what_is_excluded_for_a_query_does_not_count_for_it() -> None:
+    plain = task({"a": {1}, "b": {1}}, PICTURES)
+    barred = Task(
+        **{name: getattr(plain, name) for name in Task.__slots__ if name != "excluded"},
+        excluded=(frozenset({0}), frozenset()),
+    )
+    results = run([plain, barred], lambda nframes: Compass(ANGLES)).results
+    assert [[ranks.tolist() for ranks in result.ranks] for result in results] == [
+        [[2], [1]], [[1], [1]],
+    ]  # fmt: skip
+
+
+def test_dual_softmax_stands_beside_and_changes_no_headline() -> None:
+    of = task({"a": {0}, "b": {1}, "c": {2}}, PICTURES)
+    plain = run([of], lambda nframes: Compass(ANGLES)).results[0].score
+    beside = run([of], lambda nframes: Compass(ANGLES), rerank=True).results[0].score
+    assert plain.reranked is None
+    assert beside.reranked is not None
+    assert beside.reranked["R@1"] == 1.0
+    assert beside.metrics == plain.metrics
+
+
+class Interrupted(Compass):
+    """Stops in the middle, as a person with Ctrl-C does."""
+
+    def embed(self, items: Iterable[Item]) -> Iterator[Embedding]:
+        for number, result in enumerate(super().embed(items)):
+            if number == 3:
+                raise KeyboardInterrupt
+            yield result
+
+
+def test_an_interrupted_run_goes_on_and_a_finished_one_embeds_nothing(tmp_path: Path) -> None:
+    tasks = [task({"a": {0}, "b": {2}, "c": {2}}, PICTURES)]
+    with pytest.raises(KeyboardInterrupt):
+        run(tasks, lambda nframes: Interrupted(ANGLES), cache=tmp_path)
+    second, third = Compass(ANGLES), Compass(ANGLES)
+    calls: list[tuple[int, int]] = []
+    whole = run(tasks, lambda n: second, cache=tmp_path, progress=lambda *at: calls.append(at))
+    assert len(second.asked) == 3
+    assert calls == [(4, 6), (5, 6), (6, 6)]
+    again = run(tasks, lambda nframes: third, cache=tmp_path)
+    assert third.asked == []
+    fresh = run(tasks, lambda nframes: Compass(ANGLES))
+    assert again.results[0].score == whole.results[0].score == fresh.results[0].score
+
+
+def test_another_model_shares_no_vectors(tmp_path: Path) -> None:
+    tasks, other = [task({"a": {0}}, PICTURES)], Compass(ANGLES, "other")
+    run(tasks, lambda nframes: Compass(ANGLES), cache=tmp_path)
+    run(tasks, lambda nframes: other, cache=tmp_path)
+    assert len(other.asked) == 4
 
 
 def test_no_tasks_no_scores() -> None:
-    assert run_tasks(Table(ANGLES), []) == []
+    assert run_tasks(Compass(ANGLES), []) == []
 
 
-def test_scores_are_read_back() -> None:
-    for score in run_tasks(
-        Table(ANGLES), [task({"a": {0}, "b": {4}}, MIXED), task({"a": {0}}, PICTURES)]
-    ):
-        there = Score.from_json(json.loads(json.dumps(score.to_json())))
-        assert there == score
-        assert list(there.recall) == [1, 5, 10]
+def test_the_order_of_queries_and_candidates_changes_nothing() -> None:
+    names = ("a", "b", "c")
+    gallery = tuple(Item(images=(name,), id=name) for name in ("p0", "p1", "p2"))
+    same: dict[str, float | None] = {**ANGLES, "p1": 0.1}  # p0 and p1 tie
+    straight = run([task({n: {i} for i, n in enumerate(names)}, gallery)], lambda n: Compass(same))
+    turned = run(
+        [task({n: {2 - i} for i, n in enumerate(names)}, gallery[::-1])], lambda n: Compass(same)
+    )
+    assert straight.results[0].score == turned.results[0].score

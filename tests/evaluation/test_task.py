@@ -1,69 +1,65 @@
 from __future__ import annotations
 
-import json
-from pathlib import Path
-from typing import Any
+from dataclasses import replace
 
 import pytest
+from tests.evaluation.fakes import Compass
 
 from unite.errors import DataError
-from unite.evaluation.task import read_suite, read_task
-from unite.types import Modality
-
-ROW: dict[str, Any] = {
-    "task": "text-to-image",
-    "family": "coarse",
-    "queries": [{"id": "q1", "text": "a"}, {"id": "q2", "text": "b"}],
-    "candidates": [{"id": "x", "image": "x.png"}, {"id": "y", "video": "sub/y.mp4"}, {"id": "z", "image": "z.png"}],
-    "positives": {"q1": ["y"], "q2": ["z", "x"]},
-}  # fmt: skip
+from unite.evaluation.runner import run_tasks
+from unite.evaluation.task import Task, union
+from unite.types import Clip, Item, Modality
 
 
-def write(folder: Path, row: object, name: str = "task.json") -> Path:
-    path = folder / "eval" / "test" / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(row if isinstance(row, str) else json.dumps(row))
-    return path
+def task(name: str, gallery: tuple[Item, ...], nframes: int | None = None) -> Task:
+    return Task(
+        name=name, split="test", family="coarse",
+        queries=tuple(Item(text=f"{name}{n}", id=str(n)) for n in range(len(gallery))),
+        candidates=gallery,
+        positives=tuple(frozenset({n}) for n in range(len(gallery))),
+        target_modality=tuple(item.modality for item in gallery),
+        nframes=nframes,
+    )  # fmt: skip
 
 
-def test_a_task_is_read(tmp_path: Path) -> None:
-    path = write(tmp_path, ROW)
-    task = read_task(path)
-    assert (task.name, task.split, task.family) == ("text-to-image", "test", "coarse")
-    assert [item.text for item in task.queries] == ["a", "b"]
-    assert task.candidates[0].images == (str(path.resolve().parent / "x.png"),)
-    assert task.positives == (frozenset({1}), frozenset({0, 2}))
-    assert task.target_modality == (Modality.VIDEO, Modality.IMAGE)
+PICTURES = (Item(images=("p0",), id="0"), Item(images=("p1",), id="1"))
+CLIPS = (Item(videos=(Clip("v0"),), id="0"), Item(videos=(Clip("v1"),), id="1"))
 
 
-def test_a_suite_is_read_in_order_of_name(tmp_path: Path) -> None:
-    for name in ("b.json", "a.json"):
-        write(tmp_path, {**ROW, "task": name}, name)
-    assert [task.name for task in read_suite(tmp_path)] == ["a.json", "b.json"]
-    with pytest.raises(DataError, match=r"holds no tasks.*unite world"):
-        read_suite(tmp_path / "elsewhere")
+def test_a_union_asks_everything_of_everything() -> None:
+    images, clips = task("i", PICTURES), task("v", CLIPS, 8)
+    mixed = union([images, clips])
+    assert [item.id for item in mixed.candidates] == [
+        "test/i/0", "test/i/1", "test/v/0", "test/v/1",
+    ]  # fmt: skip
+    assert mixed.positives == tuple(frozenset({n}) for n in range(4))
+    assert mixed.nframes == 8
+    assert set(mixed.target_modality) == {Modality.IMAGE, Modality.VIDEO}
+    # i0 lies nearer to v0 than to its own p0: right in its own gallery, wrong in the union.
+    encoder = Compass({"i0": 0.0, "i1": 1.0, "p0": 0.2, "p1": 1.0, "v0": 0.1, "v1": 2.0})
+    own, both = run_tasks(encoder, [images, replace(mixed, queries=mixed.queries[:2],
+                          positives=mixed.positives[:2],
+                          target_modality=mixed.target_modality[:2])])  # fmt: skip
+    assert own.recall[1] == 1.0
+    assert both.recall[1] == 0.5
+    assert both.wrong_modality == 0.5
 
 
-def test_a_file_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="Cannot read"):
-        read_task(tmp_path / "none.json")
+def test_what_cannot_share_a_gallery_is_refused() -> None:
+    with pytest.raises(DataError, match=r"\[4, 8\] frames"):
+        union([task("a", CLIPS, 4), task("b", CLIPS, 8)])
+    own = replace(task("a", PICTURES), pools=((0,), (1,)))
+    with pytest.raises(DataError, match="gallery for each query"):
+        union([own])
 
 
-@pytest.mark.parametrize(
-    "row",
-    [
-        "{",
-        "[]",
-        "3",
-        {key: value for key, value in ROW.items() if key != "candidates"},
-        {**ROW, "positives": {"q1": ["y"]}},
-        {**ROW, "positives": {"q1": ["nobody"], "q2": ["x"]}},
-        {**ROW, "positives": {"q1": [], "q2": ["x"]}},
-        {**ROW, "queries": [{"id": "q1", "txt": "a"}]},
-        {**ROW, "queries": 3},
-        {**ROW, "candidates": [{"id": name, "image": "x.png"} for name in "xxyz"]},
-    ],
-)
-def test_a_file_that_is_no_task_is_refused_by_name(tmp_path: Path, row: object) -> None:
-    with pytest.raises(DataError, match=r"task\.json"):
-        read_task(write(tmp_path, row))
+def test_a_candidate_of_two_tasks_is_one_and_answers_the_queries_of_both() -> None:
+    mixed = union([task("i", PICTURES), replace(task("i", PICTURES[::-1]), split="other")])
+    assert len(mixed.candidates) == 2
+    assert mixed.positives == tuple(frozenset({n}) for n in (0, 1, 1, 0))
+    assert len({item.id for item in mixed.queries}) == 4
+
+
+def test_mixed_tasks_are_not_mixed_again() -> None:
+    images = task("i", PICTURES)
+    assert union([images, union([images])]) == union([images])

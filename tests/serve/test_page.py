@@ -172,7 +172,7 @@ def test_filters_narrow_and_an_empty_answer_says_so(page: Page) -> None:
     page.get_by_role("button", name="Texts").click()
     expect(page.locator(CARD)).to_have_count(2)
     assert page.get_by_role("button", name="Texts").get_attribute("aria-pressed") == "true"
-    page.fill("#where", "*/nowhere/*")
+    page.fill("#where", "path:*/nowhere/*")
     page.keyboard.press("Enter")
     expect(page.locator("#summary")).to_contain_text("passes the filter")
 

@@ -90,8 +90,10 @@ def test_pages_join_to_the_whole(client: httpx2.Client, by_item: bool) -> None:
 def test_filters_admit_labels_and_paths(client: httpx2.Client) -> None:
     found = ask(client, text="x", only=["video", "text"])
     assert {hit["modality"] for hit in found["hits"]} == {"video", "text"}
-    assert [hit["name"] for hit in ask(client, text="x", where="*/p1.png")["hits"]] == ["p1.png"]
-    assert ask(client, text="x", where="*/none")["hits"] == []
+    assert [hit["name"] for hit in ask(client, text="x", where="path:*/p1.png")["hits"]] == [
+        "p1.png"
+    ]
+    assert ask(client, text="x", where="path:*/none")["hits"] == []
 
 
 @pytest.mark.parametrize(
@@ -104,6 +106,7 @@ def test_filters_admit_labels_and_paths(client: httpx2.Client) -> None:
         ({"text": "a", "offset": 990}, 422),
         ({"text": "a", "only": "smell"}, 422),
         ({"text": "a", "wher": "x"}, 422),
+        ({"text": "a", "where": "(path:x"}, 422),
         ({"image": "/etc/passwd"}, 400),
         ({"image": "data:image/png;base64,AAAA"}, 400),
         ({"text": "word " * 3000}, 400),

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from unite.embedder import Embedder
-    from unite.evaluation.runner import Score
+    from unite.evaluation.results import Score
     from unite.library.library import Library
     from unite.sheets import Section
 
@@ -37,7 +37,7 @@ def demo(
     """
     from rich.console import Console
 
-    from unite.cli.eval import table
+    from unite.cli import eval_tables
 
     console = Console()
     world, stages = directory / "world", directory / "runs"
@@ -60,7 +60,7 @@ def demo(
         rows = {
             name: [part for part in all_ if part.split == split] for name, all_ in scores.items()
         }
-        console.print(table(title, rows))
+        console.print(eval_tables.scores(title, rows))
         console.print(_note(rows["stage 2"]), highlight=False, soft_wrap=True)
 
     _step(console, 4, "A folder of texts, pictures and clips, indexed and searched")
@@ -127,12 +127,15 @@ def _train(recipe: str, run: Path, changes: list[str]) -> None:
 
 def _scores(directory: Path, column: str, model: Path, world: Path) -> list[Score]:
     """Score a model, or read what an earlier run found."""
-    from unite.cli.eval import evaluate, read_scores, write_scores
+    from unite.cli.evaluate import WORLD, evaluate_world
+    from unite.evaluation.registry import benchmark_named
+    from unite.evaluation.saved import read_run, write_run
 
     path = directory / "scores" / f"{column.replace(' ', '')}.json"
     if not path.exists():
-        write_scores(path, str(model), evaluate(str(model), world))
-    return read_scores(path)
+        run, benchmarks = evaluate_world(str(model), world), [benchmark_named(WORLD)]
+        write_run(path, run, model=column, benchmarks=benchmarks, data=world, settings={"seed": 0})
+    return read_run(path).scores
 
 
 def _note(scores: list[Score]) -> str:
@@ -176,13 +179,13 @@ def _answer(console: Console, library: Library, encoder: Embedder, path: Path) -
     from unite.data.records import parse_item
     from unite.library.search import HOW, search
     from unite.sheets import Section, SheetHit
-    from unite.stores.protocol import Filter
+    from unite.stores.filters import EVERYTHING, AnyOf, HasModality
 
     sections = []
     for query in json.loads(path.read_text(encoding="utf-8")):
         item = parse_item(query["item"], path.parent)
-        only = frozenset(query["only"]) if "only" in query else None
-        result = search(library, encoder, item, k=4, where=Filter(modalities=only))
+        only = AnyOf(tuple(map(HasModality, query["only"]))) if "only" in query else EVERYTHING
+        result = search(library, encoder, item, k=4, where=only)
         wanted = {str((path.parent / name).resolve()) for name in query["expect"]}
         hits = [
             SheetHit(

@@ -1,20 +1,21 @@
-"""`unite eval`: score a model."""
+"""`unite eval`: score a model, compare runs, report."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
-    from unite.evaluation.runner import Score
+    from unite.evaluation.facts import Benchmark
 
 app = typer.Typer(help="Score a model on retrieval tasks.", no_args_is_help=True)
-SMALL_WORLD = "small-world"
+DATA = Path("data")
+SOME_FAILED = 3
+Json = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
 
 
 @app.callback()
@@ -22,93 +23,136 @@ def main() -> None:
     """Score a model on retrieval tasks."""
 
 
-@app.command("run")
-def run(
-    suite: Annotated[str, typer.Argument(help="The suite: small-world.")],
-    model: Annotated[str, typer.Option("--model", "-m", help="Directory, alias or hub id.")],
-    data: Annotated[Path, typer.Option("--data", help="The suite's folder.")],
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Write scores as JSON.")] = None,
+@app.command("list")
+def list_(
+    suites: Annotated[
+        list[str] | None, typer.Argument(help="Suites or single names, told in full.")
+    ] = None,
+    data: Annotated[Path, typer.Option("--data", help="Folder of the benchmarks.")] = DATA,
+    as_json: Json = False,
 ) -> None:
-    """Run every task of a suite and print R@1, R@5 and R@10."""
+    """Show every benchmark and whether its data are there; of named ones, what they need."""
     from rich.console import Console
 
-    from unite.errors import DataError, did_you_mean
+    from unite.cli import eval_tables
+    from unite.evaluation.registry import BENCHMARKS, select
 
-    if suite != SMALL_WORLD:
-        raise DataError(f"There is no suite {suite!r}.", did_you_mean(suite, [SMALL_WORLD]))
-    scores = evaluate(model, data)
+    chosen = select(suites) if suites else BENCHMARKS
+    if as_json:
+        typer.echo(json.dumps([_facts(one, data) for one in chosen], indent=2))
+        return
+    Console().print(eval_tables.benchmarks(chosen, data))
+    for one in chosen if suites else ():
+        typer.echo(f"\n{eval_tables.facts(one, data)}")
+
+
+@app.command("run")
+def run(
+    suites: Annotated[list[str], typer.Argument(help="Suites or single names: see `eval list`.")],
+    model: Annotated[str, typer.Option("--model", "-m", help="Directory, alias or hub id.")],
+    data: Annotated[Path, typer.Option("--data", help="Folder of the benchmarks.")] = DATA,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Write the run as JSON.")] = None,
+    dtype: Annotated[str | None, typer.Option(help="float32 or bfloat16.")] = None,
+    cache: Annotated[
+        Path | None, typer.Option(help="Folder of kept vectors.", show_default="DATA/.vectors")
+    ] = None,
+    dual_softmax: Annotated[
+        bool, typer.Option("--dual-softmax", help="Score dual-softmax re-ranking beside.")
+    ] = False,
+    mixed: Annotated[
+        bool, typer.Option("--mixed", help="Ask all queries of all galleries together as well.")
+    ] = False,
+    seed: Annotated[int, typer.Option(help="Of the bootstrap intervals.")] = 0,
+) -> None:
+    """Run every task of some suites and print R@1, R@5 and R@10.
+
+    An interrupted run goes on where it stopped. What cannot be embedded counts as missed; the
+    exit code is then 3.
+    """
+    from rich.console import Console
+
+    from unite.cli import eval_tables
+    from unite.cli.evaluate import evaluate
+    from unite.evaluation.registry import read_all, select
+    from unite.evaluation.saved import write_run
+    from unite.evaluation.task import union
+
+    benchmarks = select(suites)
+    tasks = read_all(benchmarks, data)
+    if mixed:
+        tasks.append(union(tasks))
+    done = evaluate(
+        model, data, tasks, dtype=dtype, cache=cache or data / ".vectors", seed=seed,
+        rerank=dual_softmax,
+    )  # fmt: skip
     if out is not None:
-        write_scores(out, model, scores)
+        settings = {"dtype": dtype or "the machine's", "seed": seed, "mixed": mixed,
+                    "dual softmax": dual_softmax}  # fmt: skip
+        write_run(out, done, model=model, benchmarks=benchmarks, data=data, settings=settings)
+    scores = [result.score for result in done.results]
     console = Console()
     for split in dict.fromkeys(score.split for score in scores):
-        console.print(table(split, {model: [score for score in scores if score.split == split]}))
+        one = [score for score in scores if score.split == split]
+        console.print(eval_tables.scores(split, {model: one}))
+    failed = sum(len(result.failures) for result in done.results)
+    if failed:
+        typer.echo(f"unite: {failed} items could not be embedded and count as missed", err=True)
+        raise typer.Exit(SOME_FAILED)
 
 
-def evaluate(model: str, data: Path) -> list[Score]:
-    """Score a model on a small world's tasks, its media decoded once and kept."""
-    from unite.cli.progress import progress_bars
-    from unite.embedder import Embedder
-    from unite.evaluation.runner import run_tasks
-    from unite.evaluation.task import read_suite
-    from unite.model.checkpoint import load_model
-    from unite.model.pixel_cache import PixelCache
-    from unite.model.preprocess import Preprocessor, media_of
+@app.command("compare")
+def compare(
+    first: Annotated[Path, typer.Argument(help="JSON of a run.")],
+    second: Annotated[Path, typer.Argument(help="JSON of another.")],
+    seed: Annotated[int, typer.Option(help="Of permutations and resamples.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Compare two runs task by task, with a paired permutation test."""
+    from rich.console import Console
 
-    tasks = read_suite(data)
-    loaded = load_model(model)
-    cache = PixelCache(data / ".decoded", Preprocessor(loaded.tokenizer, loaded.policy))
-    items = [item for task in tasks for item in (*task.queries, *task.candidates)]
-    with progress_bars() as show:
-        cache.fill(
-            media_of(items), progress=lambda done, total: show("evaluation: decoding", done, total)
-        )
-        return run_tasks(
-            Embedder(loaded, see=cache.see),
-            tasks,
-            progress=lambda done, total: show("evaluation: embedding", done, total),
-        )
+    from unite.cli import eval_tables
+    from unite.evaluation.comparison import compare as compared
+
+    found = compared(first, second, seed=seed)
+    if as_json:
+        typer.echo(json.dumps(asdict(found), indent=2))
+        return
+    Console().print(eval_tables.comparison(found, (first.stem, second.stem)))
+    for name in found.only:
+        typer.echo(f"not compared: {name}")
 
 
-def write_scores(path: Path, model: str, scores: list[Score]) -> None:
-    """Write scores as JSON, atomically."""
-    row = {"model": model, "scores": [score.to_json() for score in scores]}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(json.dumps(row, indent=2) + "\n", encoding="utf-8")
-    partial.replace(path)
+@app.command("report")
+def report(
+    runs: Annotated[list[Path], typer.Argument(help="JSON of runs, a column each.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write.")],
+) -> None:
+    """Write tables beside published scores, pictures, and a sheet of what went wrong."""
+    from functools import cache
+
+    from unite.evaluation import charts, failures, report, tables
+    from unite.evaluation.saved import read_run
+    from unite.library.thumbnails import thumbnails
+    from unite.sheets import write_html, write_png
+
+    read = [read_run(path) for path in runs]
+    rows, names = report.rows(read), tables.labels(read)
+    drawn = {"bars.svg": charts.bars(rows, names), "radar.svg": charts.radar(rows, names)}
+    pictures = {name: svg for name, svg in drawn.items() if svg is not None}
+    out.mkdir(parents=True, exist_ok=True)
+    for name, svg in pictures.items():
+        tables.write_text(out / name, svg)
+    tables.write_text(out / "report.md", tables.markdown(read, rows))
+    tables.write_text(out / "report.html", tables.html(read, rows, list(pictures.values())))
+    sections = failures.sections(read)
+    if sections:
+        opened = cache(thumbnails)  # both sheets show the same media
+        write_html(out / "failures.html", sections, opened, title="What went wrong")
+        write_png(out / "failures.png", sections, opened)
+    for path in sorted(out.iterdir()):
+        typer.echo(path)
 
 
-def read_scores(path: Path) -> list[Score]:
-    """Read what `write_scores` wrote."""
-    from unite.evaluation.runner import Score
-
-    row = json.loads(path.read_text(encoding="utf-8"))
-    return [Score.from_json(score) for score in row["scores"]]
-
-
-def table(title: str, columns: dict[str, list[Score]]) -> Table:
-    """R@1/5/10 of each task and its gallery's size, a column for each model or moment.
-
-    Args:
-        title: Of the table.
-        columns: Scores by the column's name; all of the same tasks in the same order.
-    """
-    from rich import box
-    from rich.table import Table
-
-    # Three columns of a terminal of 80 characters, to the last one.
-    grid = Table(
-        title=title,
-        title_justify="left",
-        box=box.SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
-        show_edge=False,
-    )
-    grid.add_column("task", no_wrap=True)
-    grid.add_column("of", justify="right", no_wrap=True)
-    for name in columns:
-        grid.add_column(f"{name}\nR@1  R@5 R@10", justify="right", no_wrap=True)
-    for rows in zip(*columns.values(), strict=True):
-        cells = [" ".join(f"{value:.2f}" for value in score.recall.values()) for score in rows]
-        grid.add_row(rows[0].task, str(rows[0].candidates), *cells)
-    return grid
+def _facts(benchmark: Benchmark, data: Path) -> dict[str, object]:
+    missing = [need.path for need in benchmark.missing(data)]
+    return {**asdict(benchmark), "there": not missing, "missing": missing}

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from unite import __version__
+from unite.cli.bench import app as bench_app
 from unite.cli.data import app as data_app
 from unite.cli.demo import demo
 from unite.cli.embed import embed
@@ -31,6 +32,7 @@ app = typer.Typer(
 )
 for verb in (embed, index, search, serve, train, world, demo):
     app.command(verb.__name__)(verb)
+app.add_typer(bench_app, name="bench")
 app.add_typer(data_app, name="data")
 app.add_typer(eval_app, name="eval")
 app.add_typer(model_app, name="model")

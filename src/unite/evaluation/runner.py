@@ -1,106 +1,146 @@
-"""Runs tasks with an encoder. Every distinct item is embedded once across all of them."""
+"""Runs tasks with a model: every distinct item is embedded once across all of them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
-from unite.data.records import content_id
-from unite.errors import DataError
-from unite.evaluation.metrics import Scores, first_ranks, recall_at
+from unite.evaluation.results import Result, Score
+from unite.evaluation.scoring import Vectors, score_task
 from unite.evaluation.task import Task
-from unite.types import Encoder, Item, Modality, Vector
+from unite.evaluation.vectors import VectorCache, item_key
+from unite.types import Encoder, Item
 
-DEPTHS = (1, 5, 10)
+EncoderFor = Callable[[int | None], Encoder]
+"""Opens the model with a number of frames for every clip; None leaves it to the model."""
+
+Progress = Callable[[int, int], None]
+_Wanted = dict[int | None, dict[str, Item]]
+"""Items to embed by the frames they need and by content."""
 
 
 @dataclass(frozen=True, slots=True)
-class Score:
-    """What a model reached in one task.
+class _Side:
+    """What became of the items of one number of frames."""
+
+    model_id: str
+    dim: int
+    vectors: VectorCache
+    errors: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """The results of some tasks, and the ids of the models they were reached with.
 
     Attributes:
-        recall: Share of queries answered among the first k, by k.
-        wrong_modality: Share of queries whose first hit is of another modality than wanted;
-            None where the gallery has one modality only.
-        by_target: R@1 for each target modality, where a task has several.
+        results: One for each task.
+        model_ids: Id of the model by the frames it was opened with.
     """
 
-    task: str
-    split: str
-    family: str
-    queries: int
-    candidates: int
-    recall: dict[int, float]
-    wrong_modality: float | None
-    by_target: dict[str, float]
+    results: list[Result]
+    model_ids: dict[int | None, str]
 
-    def to_json(self) -> dict[str, object]:
-        """A JSON object that `from_json` reads back."""
-        return asdict(self)
 
-    @classmethod
-    def from_json(cls, row: Mapping[str, Any]) -> Score:
-        """Read what `to_json` wrote; JSON has turned the depths into strings."""
-        recall = {int(depth): value for depth, value in row["recall"].items()}
-        return cls(**{**row, "recall": recall})
+def run(
+    tasks: Sequence[Task],
+    encoder_for: EncoderFor,
+    *,
+    cache: Path | None = None,
+    seed: int = 0,
+    rerank: bool = False,
+    progress: Progress = lambda done, total: None,
+) -> Run:
+    """Score a model on tasks.
+
+    Words and pictures do not depend on a task's frames and are embedded once for all tasks; a
+    clip is embedded once for every number of frames. One model is open at a time.
+
+    Args:
+        tasks: What to run.
+        encoder_for: Opens the model.
+        cache: Folder in which vectors are kept; a run that was interrupted goes on from there.
+        seed: Of the bootstrap intervals.
+        rerank: Whether dual-softmax re-ranking is scored beside the plain scores.
+        progress: Called with the number of items embedded and the whole.
+    """
+    wanted = _distinct(tasks)
+    total, done = sum(len(items) for items in wanted.values()), 0
+    sides: dict[int | None, _Side] = {}
+    for nframes, items in wanted.items():
+        before = done
+
+        def tell(count: int, before: int = before) -> None:
+            progress(before + count, total)
+
+        sides[nframes] = _embed(encoder_for(nframes), items, cache, tell)
+        done += len(items)
+    results = [
+        score_task(
+            task,
+            _vectors(task, task.queries, sides),
+            _vectors(task, task.candidates, sides),
+            seed=seed,
+            rerank=rerank,
+        )
+        for task in tasks
+    ]
+    return Run(results, {nframes: side.model_id for nframes, side in sides.items()})
 
 
 def run_tasks(
-    encoder: Encoder,
-    tasks: Sequence[Task],
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    encoder: Encoder, tasks: Sequence[Task], progress: Progress = lambda done, total: None
 ) -> list[Score]:
-    """Score a model on tasks.
-
-    Args:
-        encoder: The model.
-        tasks: What to run.
-        progress: Called with the number of items embedded and the whole.
-
-    Raises:
-        DataError: An item cannot be embedded; a benchmark with holes is not scored.
-    """
-    items = {
-        content_id(item): replace(item, id=None)
-        for task in tasks
-        for item in (*task.queries, *task.candidates)
-    }
-    vectors: dict[str, Vector] = {}
-    for (name, item), result in zip(items.items(), encoder.embed(items.values()), strict=True):
-        if result.vector is None:
-            raise DataError(f"An item of the suite cannot be embedded: {result.error}", str(item))
-        vectors[name] = result.vector
-        progress(len(vectors), len(items))
-    return [
-        _score(task, _matrix(task.queries, vectors), _matrix(task.candidates, vectors))
-        for task in tasks
-    ]
+    """Score an open model on tasks as it is, whatever number of frames they ask for."""
+    done = run(tasks, lambda nframes: encoder, progress=progress)
+    return [result.score for result in done.results]
 
 
-def _matrix(items: Sequence[Item], vectors: dict[str, Vector]) -> Scores:
-    return np.stack([vectors[content_id(item)] for item in items])
+def _frames(task: Task, item: Item) -> int | None:
+    return task.nframes if item.videos else None
 
 
-def _score(task: Task, query_QD: Scores, candidate_CD: Scores) -> Score:
-    score_QC = query_QD @ candidate_CD.T
-    ranks = first_ranks(score_QC, [set(answers) for answers in task.positives])
-    modality_C = np.array([int(item.modality) for item in task.candidates])
-    target_Q = np.array([int(target) for target in task.target_modality])
-    wrong = None
-    if len(set(modality_C.tolist())) > 1:
-        wrong = float((modality_C[score_QC.argmax(1)] != target_Q).mean())
-    targets = sorted(set(target_Q.tolist()))
-    by_target = {Modality(code).label: recall_at(ranks[target_Q == code], 1) for code in targets}
-    return Score(
-        task=task.name,
-        split=task.split,
-        family=task.family,
-        queries=len(task.queries),
-        candidates=len(task.candidates),
-        recall={k: recall_at(ranks, k) for k in DEPTHS},
-        wrong_modality=wrong,
-        by_target=by_target if len(targets) > 1 else {},
-    )
+def _distinct(tasks: Sequence[Task]) -> _Wanted:
+    wanted: _Wanted = {}
+    for task in tasks:
+        for item in task.items:
+            alike = wanted.setdefault(_frames(task, item), {})
+            alike.setdefault(item_key(item), replace(item, id=None))
+    return wanted
+
+
+def _embed(
+    encoder: Encoder,
+    items: dict[str, Item],
+    cache: Path | None,
+    tell: Callable[[int], None],
+) -> _Side:
+    vectors, errors = VectorCache(cache, encoder.model_id), dict[str, str]()
+    missing = {key: item for key, item in items.items() if key not in vectors}
+    done = len(items) - len(missing)
+    try:
+        for key, result in zip(missing, encoder.embed(missing.values()), strict=True):
+            if result.vector is None:
+                errors[key] = result.error or "no reason given"
+            else:
+                vectors.add(key, result.vector)
+            done += 1
+            tell(done)
+    finally:
+        vectors.flush()
+    return _Side(encoder.model_id, encoder.dim, vectors, errors)
+
+
+def _vectors(task: Task, items: Sequence[Item], sides: dict[int | None, _Side]) -> Vectors:
+    dim = next(iter(sides.values())).dim
+    row_ND, errors = np.zeros((len(items), dim), np.float32), list[str | None]()
+    for number, item in enumerate(items):
+        side, key = sides[_frames(task, item)], item_key(item)
+        error = side.errors.get(key)
+        errors.append(error)
+        if error is None:
+            row_ND[number] = side.vectors[key]
+    return Vectors(row_ND, errors)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
-from unite.data.records import parse_item
-from unite.errors import DataError, ItemError
+from unite.data.records import content_id
+from unite.errors import DataError
 from unite.types import Item, Modality
+
+MIXED = "mixed"
+"""The family of tasks whose gallery holds those of others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,13 +18,17 @@ class Task:
     """One task of a suite.
 
     Attributes:
-        name: The task.
+        name: The task, such as ``msrvtt/t2v``.
         split: The part of the suite it belongs to.
         family: What it tests: coarse, fine, temporal, composed, questions, mixed.
-        queries: What is asked.
-        candidates: The gallery.
+        queries: What is asked; each has an id of its own.
+        candidates: The gallery; each has an id of its own, by which ties are broken.
         positives: Candidate numbers that answer each query, in order of the queries.
         target_modality: The modality of each query's answer.
+        nframes: Frames of every clip; None leaves it to the model.
+        metrics: Customary metrics, the main score first; empty for all.
+        pools: The candidate numbers that each query is asked of; None for the whole gallery.
+        excluded: Candidate numbers that do not count for a query; empty for none at all.
     """
 
     name: str
@@ -34,57 +38,75 @@ class Task:
     candidates: tuple[Item, ...]
     positives: tuple[frozenset[int], ...]
     target_modality: tuple[Modality, ...]
+    nframes: int | None = None
+    metrics: tuple[str, ...] = ()
+    pools: tuple[tuple[int, ...], ...] | None = None
+    excluded: tuple[frozenset[int], ...] = ()
+
+    @property
+    def main_score(self) -> str:
+        """The metric that stands for the rest."""
+        return self.metrics[0] if self.metrics else "R@1"
+
+    @property
+    def items(self) -> Iterable[Item]:
+        """Queries, then candidates."""
+        return (*self.queries, *self.candidates)
+
+    def barred(self, query: int) -> frozenset[int]:
+        """Candidates that do not count for a query."""
+        return self.excluded[query] if self.excluded else frozenset()
 
 
-def read_task(path: Path) -> Task:
-    """Read one task file of the small world's form.
+def union(tasks: Sequence[Task], name: str = "all galleries") -> Task:
+    """Ask the queries of several tasks of all their candidates together.
+
+    A candidate that several tasks hold is there once. A candidate of another task may answer a
+    query as well without being known to; scores of a union are comparable between models, not
+    with those of its parts.
 
     Args:
-        path: JSON with `task`, `family`, `queries`, `candidates` and `positives`.
+        tasks: Of one frame policy, each with one gallery for all its queries; mixed ones are left
+            out.
+        name: Of the union.
 
     Raises:
-        DataError: The file is not there or does not hold a task.
+        DataError: A task has a gallery for each query, or the frames differ.
     """
-    try:
-        row = json.loads(path.read_text(encoding="utf-8"))
-        return _task(row, path)
-    except OSError as error:
-        raise DataError(f"Cannot read {path}: {error.strerror}.") from error
-    except (ValueError, KeyError, TypeError, ItemError) as error:
-        raise DataError(f"{path} does not hold a task: {error!r}.") from error
-
-
-def _task(row: Mapping[str, Any], path: Path) -> Task:
-    folder = path.resolve().parent
-    queries = tuple(parse_item(query, folder) for query in row["queries"])
-    candidates = tuple(parse_item(candidate, folder) for candidate in row["candidates"])
-    number = {item.id: place for place, item in enumerate(candidates)}
-    if len(number) != len(candidates):
-        raise ValueError("two candidates have the same id")
-    positives = tuple(
-        frozenset(number[name] for name in row["positives"][str(query.id)]) for query in queries
-    )
-    return Task(
-        name=row["task"],
-        split=path.parent.name,
-        family=row["family"],
-        queries=queries,
-        candidates=candidates,
-        positives=positives,
-        target_modality=tuple(candidates[min(answers)].modality for answers in positives),
-    )
-
-
-def read_suite(directory: Path) -> list[Task]:
-    """Read every task beneath a world's `eval` folder, in order of name.
-
-    Raises:
-        DataError: There are none.
-    """
-    root = directory / "eval"
-    paths = sorted(root.glob("*/*.json"))
-    if not paths:
+    parts = [task for task in tasks if task.family != MIXED]
+    pooled = [task.name for task in parts if task.pools is not None or task.excluded]
+    if pooled:
+        raise DataError(f"{pooled[0]} has a gallery for each query and cannot be mixed.")
+    frames = {task.nframes for task in parts if _has_clips(task)}
+    if len(frames) > 1:
         raise DataError(
-            f"{root} holds no tasks.", "Make the small world first: unite world DIR --size 2000"
+            f"Tasks of {sorted(frames, key=str)} frames cannot share a gallery.",
+            "Mix suites that take the same number of frames.",
         )
-    return [read_task(path) for path in paths]
+    gallery: dict[str, Item] = {}
+    for task in parts:
+        for item in task.candidates:
+            gallery.setdefault(content_id(item), replace(item, id=_id(task, item)))
+    number = {content: place for place, content in enumerate(gallery)}
+    return Task(
+        name=name,
+        split="+".join(dict.fromkeys(task.split for task in parts)),
+        family=MIXED,
+        queries=tuple(replace(item, id=_id(task, item)) for task in parts for item in task.queries),
+        candidates=tuple(gallery.values()),
+        positives=tuple(
+            frozenset(number[content_id(task.candidates[answer])] for answer in answers)
+            for task in parts
+            for answers in task.positives
+        ),
+        target_modality=tuple(target for task in parts for target in task.target_modality),
+        nframes=frames.pop() if frames else None,
+    )
+
+
+def _id(task: Task, item: Item) -> str:
+    return f"{task.split}/{task.name}/{item.id}"
+
+
+def _has_clips(task: Task) -> bool:
+    return any(item.videos for item in task.items)

@@ -14,7 +14,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from unite.data.records import BadRow, item_row, read_items
+from unite.data.items import read_items
+from unite.data.records import BadRow, item_row
 from unite.errors import DataError
 from unite.library.scan import Kind, Source
 from unite.stores.protocol import Record

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from unite.errors import LibraryError
+from unite.media.suffixes import IMAGES, TEXTS, VIDEOS
 
 
 class Kind(enum.StrEnum):
@@ -22,10 +23,10 @@ class Kind(enum.StrEnum):
 
 
 SUFFIXES = {
-    Kind.IMAGE: (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp"),
-    Kind.VIDEO: (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v"),
-    Kind.TEXT: (".txt", ".md"),
-    Kind.ITEMS: (".jsonl",),
+    Kind.IMAGE: IMAGES,
+    Kind.VIDEO: VIDEOS,
+    Kind.TEXT: TEXTS,
+    Kind.ITEMS: frozenset((".jsonl",)),
 }
 _KINDS = {suffix: kind for kind, suffixes in SUFFIXES.items() for suffix in suffixes}
 

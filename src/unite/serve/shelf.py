@@ -15,7 +15,8 @@ from typing import TypeVar
 from unite.library.library import Library
 from unite.library.search import HOW, SearchResult, search_vector
 from unite.serve.faults import RequestError
-from unite.stores.protocol import Filter, Found, Record, Row, Stats
+from unite.stores.filters import Filter
+from unite.stores.protocol import Found, Record, Row, Stats
 from unite.types import Vector
 
 T = TypeVar("T")

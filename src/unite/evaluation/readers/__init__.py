@@ -1,0 +1,1 @@
+"""Readers of the layouts in which benchmarks are published, one a layout."""

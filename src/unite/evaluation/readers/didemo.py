@@ -1,0 +1,47 @@
+"""DiDeMo: descriptions of moments, joined to a paragraph for each video."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from unite.evaluation.facts import Benchmark
+from unite.evaluation.readers.captioned import Captioned, both_ways, video
+from unite.evaluation.readers.files import as_published, load_json
+from unite.evaluation.task import Task
+
+
+def read(benchmark: Benchmark, root: Path) -> list[Task]:
+    """Read both directions of the paragraph protocol."""
+    path = root / "test_data.json"
+    with as_published(benchmark, path):
+        said: dict[str, list[str]] = {}
+        for row in load_json(path):
+            said.setdefault(row["video"], []).append(row["description"].strip())
+    kept = _listed(root / "test_list.txt", said)
+    files = _clips(root / "videos")
+    media = [
+        Captioned(name, _clip(files, root / "videos", name), [" ".join(said[name])])
+        for name in kept
+    ]
+    return both_ways(benchmark, media, video, "v")
+
+
+def _listed(path: Path, said: dict[str, list[str]]) -> list[str]:
+    """The videos that count: those of the list where there is one, in order of the data."""
+    if not path.exists():
+        return list(said)
+    names = {line.strip() for line in path.read_text(encoding="utf-8").splitlines()}
+    return [name for name in said if name in names]
+
+
+def _clips(folder: Path) -> dict[str, Path]:
+    """Every file by its name and by its name without suffix; full names win."""
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {path.stem: path for path in paths} | {path.name: path for path in paths}
+
+
+def _clip(files: dict[str, Path], folder: Path, name: str) -> Path:
+    for known in (name, f"{name}.mp4", Path(name).stem):
+        if known in files:
+            return files[known]
+    return folder / name

@@ -1,0 +1,151 @@
+"""Runs beside each other and beside published scores, as rows that every form of report shares."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from unite.evaluation.facts import Benchmark, Published
+from unite.evaluation.registry import BENCHMARKS
+from unite.evaluation.results import DEPTHS, Score
+from unite.evaluation.saved import Key, Saved
+from unite.evaluation.tasks import mmeb
+
+_BY_NAME = {benchmark.name: benchmark for benchmark in BENCHMARKS}
+_USUAL = tuple(f"R@{k}" for k in DEPTHS)
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One number in percent, with its interval where it has one."""
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One metric of one task or group.
+
+    Attributes:
+        task: The task, or a group such as ``mmeb:vqa``.
+        split: Its split; empty for a group.
+        metric: The metric.
+        is_main: Whether it is the main score.
+        ours: A cell for each run, None where the run has not got the task.
+        published: Published scores of the same metric.
+        note: What a reader should know.
+    """
+
+    task: str
+    split: str
+    metric: str
+    is_main: bool
+    ours: tuple[Cell | None, ...]
+    published: tuple[Published, ...]
+    note: str = ""
+
+
+def rows(runs: Sequence[Saved]) -> list[Row]:
+    """Every task of the runs in the order of the registry, then the groups of MMEB."""
+    scores = [{(score.task, score.split): score for score in run.scores} for run in runs]
+    keys = list(dict.fromkeys(key for known in scores for key in known))
+    keys.sort(key=lambda key: _place(key[0]))
+    found = [row for key in keys for row in _task_rows(key, [known.get(key) for known in scores])]
+    return [*found, *_groups(scores)]
+
+
+def _place(task: str) -> int:
+    names = list(_BY_NAME)
+    name = task.partition("/")[0]
+    return names.index(name) if name in _BY_NAME else len(names)
+
+
+def _task_rows(key: Key, scores: Sequence[Score | None]) -> list[Row]:
+    benchmark = _BY_NAME.get(key[0].partition("/")[0])
+    metrics = benchmark.metrics if benchmark else _USUAL
+    published = benchmark.published if benchmark else ()
+    note = _note(key[0], benchmark, scores)
+    plain = [
+        Row(key[0], key[1], metric, place == 0, tuple(_cell(score, metric) for score in scores),
+            tuple(one for one in published if one.task == key[0] and one.metric == metric),
+            note if place == 0 else "")
+        for place, metric in enumerate(metrics)
+    ]  # fmt: skip
+    again = [score.reranked if score else None for score in scores]
+    label = f"dual softmax {metrics[0]}"
+    beside = tuple(one for one in published if one.task == key[0] and one.metric == label)
+    if not any(again) and not beside:
+        return plain
+    cells = tuple(Cell(100 * part[metrics[0]]) if part else None for part in again)
+    return [*plain, Row(key[0], key[1], label, False, cells, beside, "re-ranked")]
+
+
+def _cell(score: Score | None, metric: str) -> Cell | None:
+    if score is None:
+        return None
+    low, high = score.intervals[metric]
+    return Cell(100 * score.metrics[metric], 100 * low, 100 * high)
+
+
+def _note(task: str, benchmark: Benchmark | None, scores: Sequence[Score | None]) -> str:
+    """Sizes that differ from the published ones, and items that failed."""
+    known = [score for score in scores if score is not None]
+    way = task.partition("/")[2]
+    expected = benchmark.sizes.get(way) if benchmark else None
+    said = []
+    sizes = {(score.queries, _candidates(score, benchmark)) for score in known}
+    if expected and sizes != {expected}:
+        held = ", ".join(f"{queries} × {candidates}" for queries, candidates in sorted(sizes))
+        said.append(f"holds {held}, published {expected[0]} × {expected[1]}")
+    failed = sum(score.failed_queries + score.failed_candidates for score in known)
+    if failed:
+        said.append(f"{failed} items could not be embedded and count as missed")
+    return "; ".join(said)
+
+
+def _candidates(score: Score, benchmark: Benchmark | None) -> int:
+    # In MMEB each query has candidates of its own; their union says nothing.
+    if benchmark is not None and benchmark.suite == "mmeb":
+        return benchmark.sizes[""][1]
+    return score.candidates
+
+
+def _groups(scores: Sequence[dict[Key, Score]]) -> list[Row]:
+    """Means over MMEB's groups, over both distributions and over all."""
+    members = {name: set(subsets) for name, subsets in _members().items()}
+    return [
+        row
+        for name, subsets in members.items()
+        if (row := _group(name, subsets, scores)) is not None
+    ]
+
+
+def _members() -> dict[str, list[str]]:
+    groups = {
+        f"mmeb:{group}": [f"mmeb-{subset}" for part in parts for subset in part]
+        for group, parts in mmeb.GROUPS.items()
+    }
+    for place, name in enumerate(("in-distribution", "out-of-distribution")):
+        groups[f"mmeb:{name}"] = [
+            f"mmeb-{subset}" for parts in mmeb.GROUPS.values() for subset in parts[place]
+        ]
+    return {**groups, "mmeb:overall": [one.name for one in mmeb.BENCHMARKS]}
+
+
+def _group(name: str, subsets: set[str], scores: Sequence[dict[Key, Score]]) -> Row | None:
+    cells, counts = [], []
+    for known in scores:
+        values = [score.main for (task, _), score in known.items() if task in subsets]
+        counts.append(len(values))
+        cells.append(Cell(100 * sum(values) / len(values)) if values else None)
+    if not any(counts):
+        return None
+    whole = all(count in (0, len(subsets)) for count in counts)
+    published = tuple(one for one in mmeb.AVERAGES if one.task == name)
+    part = ", ".join(f"{count} of {len(subsets)}" for count in counts)
+    return Row(
+        name, "", "P@1", True, tuple(cells), published if whole else (),
+        "" if whole else f"mean of {part} tasks only; no published mean stands beside it",
+    )  # fmt: skip

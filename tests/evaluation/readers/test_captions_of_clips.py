@@ -1,0 +1,95 @@
+"""MSR-VTT, MSVD, DiDeMo and CaReBench."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from tests.evaluation.readers.conftest import Scored, ranks
+
+from unite.errors import DataError
+from unite.evaluation import registry
+
+
+def test_msrvtt(tmp_path: Path, scored: Scored) -> None:
+    root = tmp_path / "MSRVTT"
+    (root / "all").mkdir(parents=True)
+    (root / "MSRVTT_JSFUSION_test.csv").write_text(
+        "key,vid_key,video_id,sentence\nret0,msr9770,video9770,a\nret1,msr9771,video9771,b\n"
+    )
+    (root / "all" / "video9770.mp4").touch()
+    angles = {"video9770": 0.0, "video9771": None, "a": 0.1, "b": 0.2}
+    found = scored("msrvtt", angles)  # the second clip is not there: missed from both sides
+    inf = float("inf")
+    assert ranks(found["msrvtt/t2v"]) == [[1], [inf]]
+    assert ranks(found["msrvtt/v2t"]) == [[1], [inf]]
+    assert found["msrvtt/t2v"].score.failed_candidates == 1
+    t2v, _ = registry.read(registry.benchmark_named("msrvtt"), tmp_path)
+    assert t2v.candidates[0].videos[0].path == str(root / "all" / "video9770.mp4")
+    assert t2v.nframes == 48
+
+
+def test_msvd_all_captions(tmp_path: Path, scored: Scored) -> None:
+    root = tmp_path / "MSVD"
+    (root / "YouTubeClips").mkdir(parents=True)
+    (root / "YouTubeClips" / "x_1_2.avi").touch()
+    (root / "test_list.txt").write_text("x_1_2\ny_3_4\n")
+    (root / "AllVideoDescriptions.txt").write_text(
+        "# a comment\n\nx_1_2 a\nx_1_2 b c\ny_3_4 d\nz_5_6 of the training split\n"
+    )
+    found = scored("msvd", {"x_1_2": 0.0, "y_3_4": 1.0, "a": 0.9, "b c": 0.3, "d": 0.4})
+    assert ranks(found["msvd/t2v"]) == [[2], [1], [2]]
+    # x: b c (0.3), d (0.4), a (0.9); y: a, d, b c
+    assert ranks(found["msvd/v2t"]) == [[1, 3], [2]]
+    assert found["msvd/v2t"].score.main == 0.5
+    (root / "test_list.txt").write_text("nobody\n")
+    with pytest.raises(DataError, match="no caption of nobody"):
+        registry.read(registry.benchmark_named("msvd"), tmp_path)
+
+
+def test_didemo_paragraphs(tmp_path: Path, scored: Scored) -> None:
+    root = tmp_path / "DiDeMo"
+    (root / "videos").mkdir(parents=True)
+    (root / "videos" / "1.mov.mp4").touch()
+    (root / "videos" / "2.mp4").touch()
+    rows = [
+        {"video": "1.mov", "description": "first", "times": [[0, 1]]},
+        {"video": "2.avi", "description": "other", "times": [[2, 2]]},
+        {"video": "1.mov", "description": " then ", "times": [[3, 3]]},
+        {"video": "3.avi", "description": "unlisted", "times": [[0, 0]]},
+    ]
+    (root / "test_data.json").write_text(json.dumps(rows))
+    (root / "test_list.txt").write_text("2.avi\n1.mov\n")
+    angles = {"1.mov": 0.0, "2": 1.0, "first then": 0.1, "other": 0.2}
+    found = scored("didemo", angles)
+    assert ranks(found["didemo/t2v"]) == [[1], [2]]
+    assert ranks(found["didemo/v2t"]) == [[1], [1]]
+
+
+def carebench(data: Path, *rows: dict[str, object]) -> None:
+    root = data / "CaReBench"
+    for folder in ("json", "videos"):
+        (root / folder).mkdir(parents=True, exist_ok=True)
+    (root / "json" / "metadata.json").write_text(json.dumps(rows))
+
+
+def test_carebench_parts(tmp_path: Path, scored: Scored) -> None:
+    carebench(
+        tmp_path,
+        {"video": "1.mp4", "caption": "a", "spatial_caption": "s", "the Temporal one": "t"},
+        {"video": "2.mp4", "caption": "b", "spatial_caption": "r", "the Temporal one": "u"},
+    )
+    angles = {"1": 0.0, "2": 1.0, "a": 0.1, "b": 0.9, "s": 0.8, "r": 0.9, "t": 0.6, "u": 0.2}
+    for part, first in (("general", [[1], [1]]), ("spatial", [[2], [1]]), ("temporal", [[2], [2]])):
+        found = scored(f"carebench-{part}", angles)
+        assert ranks(found[f"carebench-{part}/t2v"]) == first
+
+
+@pytest.mark.parametrize("keys", [{}, {"spatial_a": "x", "spatial_b": "y"}, {"spatial": 3}])
+def test_carebench_without_one_key_for_a_part_is_told(
+    tmp_path: Path, keys: dict[str, object]
+) -> None:
+    carebench(tmp_path, {"video": "1.mp4", "caption": "a", **keys})
+    with pytest.raises(DataError, match="spatial"):
+        registry.read(registry.benchmark_named("carebench-spatial"), tmp_path)

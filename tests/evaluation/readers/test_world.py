@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from unite.errors import DataError
+from unite.evaluation import registry
+from unite.evaluation.readers.world import read_task
+from unite.types import Modality
+
+ROW: dict[str, Any] = {
+    "task": "text-to-image",
+    "family": "coarse",
+    "queries": [{"id": "q1", "text": "a"}, {"id": "q2", "text": "b"}],
+    "candidates": [{"id": "x", "image": "x.png"}, {"id": "y", "video": "sub/y.mp4"}, {"id": "z", "image": "z.png"}],
+    "positives": {"q1": ["y"], "q2": ["z", "x"]},
+}  # fmt: skip
+
+
+def write(folder: Path, row: object, name: str = "task.json") -> Path:
+    path = folder / "eval" / "test" / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(row if isinstance(row, str) else json.dumps(row))
+    return path
+
+
+def test_a_task_is_read(tmp_path: Path) -> None:
+    path = write(tmp_path, ROW)
+    task = read_task(path)
+    assert (task.name, task.split, task.family) == ("text-to-image", "test", "coarse")
+    assert [item.text for item in task.queries] == ["a", "b"]
+    assert task.candidates[0].images == (str(path.resolve().parent / "x.png"),)
+    assert task.positives == (frozenset({1}), frozenset({0, 2}))
+    assert task.target_modality == (Modality.VIDEO, Modality.IMAGE)
+
+
+def test_a_suite_is_read_in_order_of_name(tmp_path: Path) -> None:
+    for name in ("b.json", "a.json"):
+        write(tmp_path, {**ROW, "task": name}, name)
+    world = registry.benchmark_named("world")
+    assert [task.name for task in registry.read(world, tmp_path)] == ["a.json", "b.json"]
+    with pytest.raises(DataError, match=r"Small world is not there.*unite world"):
+        registry.read(world, tmp_path / "elsewhere")
+
+
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="Cannot read"):
+        read_task(tmp_path / "none.json")
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        "{",
+        "[]",
+        "3",
+        {key: value for key, value in ROW.items() if key != "candidates"},
+        {**ROW, "positives": {"q1": ["y"]}},
+        {**ROW, "positives": {"q1": ["nobody"], "q2": ["x"]}},
+        {**ROW, "positives": {"q1": [], "q2": ["x"]}},
+        {**ROW, "queries": [{"id": "q1", "txt": "a"}]},
+        {**ROW, "queries": 3},
+        {**ROW, "candidates": [{"id": name, "image": "x.png"} for name in "xxyz"]},
+    ],
+)
+def test_a_file_that_is_no_task_is_refused_by_name(tmp_path: Path, row: object) -> None:
+    with pytest.raises(DataError, match=r"task\.json"):
+        read_task(write(tmp_path, row))

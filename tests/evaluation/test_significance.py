@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.stats import bootstrap, permutation_test
+
+from unite.evaluation.significance import interval, paired_difference
+
+
+def test_the_interval_equals_that_of_scipy() -> None:
+    values = np.random.default_rng(5).random(80)
+    ours = interval(values, seed=1, draws=20_000)
+    theirs = bootstrap(
+        (values,), np.mean, method="percentile", n_resamples=20_000, rng=np.random.default_rng(2)
+    ).confidence_interval
+    assert ours == pytest.approx((theirs.low, theirs.high), abs=0.005)
+
+
+def test_the_interval_covers_the_truth_as_often_as_it_says() -> None:
+    rng = np.random.default_rng(0)
+    covered = 0
+    for trial in range(200):
+        low, high = interval((rng.random(100) < 0.6).astype(float), seed=trial, draws=300)
+        covered += low <= 0.6 <= high
+    assert 180 <= covered <= 200
+
+
+def test_the_same_seed_gives_the_same_interval() -> None:
+    values = np.arange(30.0)
+    assert interval(values, seed=4) == interval(values, seed=4) != interval(values, seed=5)
+    assert interval(np.zeros(0)) == (0.0, 0.0)
+
+
+def test_the_p_value_equals_that_of_scipy() -> None:
+    rng = np.random.default_rng(8)
+    first, second = rng.random(12), rng.random(12) + 0.2
+    ours = paired_difference(first, second, draws=20_000)
+    theirs = permutation_test(
+        (first, second), lambda a, b: np.mean(b - a), permutation_type="samples"
+    ).pvalue
+    assert ours.p == pytest.approx(theirs, abs=0.01)
+    assert ours.mean == pytest.approx(np.mean(second - first))
+    assert ours.low < ours.mean < ours.high
+
+
+def test_equal_runs_do_not_differ_and_very_unequal_ones_do() -> None:
+    ones, zeros = np.ones(40), np.zeros(40)
+    assert paired_difference(ones, ones).p == 1.0
+    clear = paired_difference(zeros, ones)
+    assert clear.p == pytest.approx(1 / 10_001)
+    assert (clear.mean, clear.low, clear.high, clear.queries) == (1.0, 1.0, 1.0, 40)
+
+
+def test_the_queries_must_be_the_same() -> None:
+    with pytest.raises(ValueError, match="not the same queries"):
+        paired_difference(np.ones(3), np.ones(4))
