@@ -26,7 +26,7 @@ def key(media: Path) -> str:
 @pytest.fixture
 def planted(library: Library, tmp_path: Path) -> Iterator[Path]:
     """Files of kinds that nobody indexes, as records of the library all the same."""
-    some = library.store.records()[0]
+    some = next(iter(library.store.records()))
     vector = np.eye(library.facts.dim, dtype=np.float32)[0]
     rows = []
     for name in ("page.html", "drawing.svg", "gone.png"):

@@ -16,6 +16,7 @@ from unite.library.library import Library
 from unite.library.progress import Progress, published
 from unite.serve.app import create_app
 from unite.serve.settings import Settings
+from unite.serve.shelf import key_of
 
 from .running import Server, running
 
@@ -197,6 +198,21 @@ def test_errors_are_told_and_can_be_tried_again(page: Page, complaints: list[str
 
 
 @pytest.mark.slow
+def test_a_part_of_a_clip_plays_from_its_time(page: Page, media: Path) -> None:
+    at = f"/v1/items/{key_of(str(media / 'clip.mp4'))}"
+    part = {"kind": "video", "start": 1.0, "end": 1.5, "media": f"{at}/media"}
+    hit = {**_EVIL, **part, "thumbnail": f"{at}/thumbnail"}
+    answer = {"ranking": "cosine", "how": "", "next_offset": None, "embedding": "", "hits": [hit]}
+    page.route("**/v1/search", lambda route: route.fulfill(json=answer))
+    ask(page, "x")
+    expect(page.locator(f"{CARD} .time")).to_have_text("0:01–0:01")
+    page.locator(OPEN).click()
+    page.wait_for_function("() => document.querySelector('#stage video')?.currentTime >= 1")
+    page.wait_for_function("() => document.querySelector('#stage video').paused")
+    assert page.evaluate("document.querySelector('#stage video').currentTime") < 1.9
+
+
+@pytest.mark.slow
 def test_a_name_is_never_read_as_markup(page: Page) -> None:
     page.route(
         "**/v1/search",
@@ -225,6 +241,10 @@ _EVIL: dict[str, Any] = {
     "score": 1.0,
     "start": None,
     "end": None,
+    "duration": None,
+    "width": None,
+    "height": None,
+    "tags": [],
     "text": "<b>bold</b><script>alert(1)</script>",
     "thumbnail": None,
     "media": "/v1/items/x/media",

@@ -122,20 +122,29 @@ class SearchForm(ItemForm):
     raw: bool = Field(False, description="Rank by cosine alone, across modalities.")
 
 
-class HitOut(BaseModel):
-    """One answer; `id` is what `/v1/items/{id}` takes."""
+class Known(BaseModel):
+    """What the library knows of an item; `id` is what `/v1/items/{id}` takes."""
 
     id: str
     path: str
     name: str
     kind: Literal["image", "video", "text", "other"]
     modality: str
-    score: float
     start: float | None
     end: float | None
+    duration: float | None
+    width: int | None
+    height: int | None
+    tags: list[str]
     text: str
     thumbnail: str | None
     media: str | None
+
+
+class HitOut(Known):
+    """One answer of a search."""
+
+    score: float
 
 
 class SearchOut(BaseModel):
@@ -148,21 +157,11 @@ class SearchOut(BaseModel):
     embedding: str
 
 
-class ItemOut(BaseModel):
-    """What the library knows of an item."""
+class ItemOut(Known):
+    """An item of the library, asked for by itself."""
 
-    id: str
-    path: str
-    name: str
-    kind: Literal["image", "video", "text", "other"]
-    modality: str
-    start: float | None
-    end: float | None
-    text: str
     size: int
     modified: float
-    thumbnail: str | None
-    media: str | None
 
 
 class IndexingOut(BaseModel):

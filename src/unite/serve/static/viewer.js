@@ -1,6 +1,6 @@
 // One result, large: the picture, the clip at its time, or the words, and what is known of it.
 
-import { at, make, placed, times } from "./dom.js";
+import { at, clock, make, placed, times } from "./dom.js";
 
 const viewer = at("viewer");
 let hits = [];
@@ -52,6 +52,9 @@ function draw() {
   at("viewer-next").disabled = number === hits.length - 1;
   const facts = [["Result", number + 1], ["Modality", hit.modality], ["Cosine", hit.score.toFixed(4)]];
   if (times(hit)) facts.push(["Time", times(hit)]);
+  if (hit.duration) facts.push(["Length", clock(hit.duration)]);
+  if (hit.width) facts.push(["Pixels", `${hit.width} × ${hit.height}`]);
+  if (hit.tags.length) facts.push(["Tags", hit.tags.join(", ")]);
   at("viewer-facts").replaceChildren(
     ...facts.map(([term, fact]) => make("div", {}, make("dt", {}, term), make("dd", {}, String(fact)))),
   );
