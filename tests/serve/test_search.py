@@ -7,13 +7,15 @@ import httpx2
 import pytest
 
 from unite.embedder import Embedder
+from unite.errors import LibraryError
 from unite.library.library import Library
 from unite.library.search import search as find
+from unite.serve.app import create_app
 from unite.serve.shelf import key_of
 from unite.types import Item
 
 from .conftest import data_uri
-from .running import gated
+from .running import Gated, gated, running
 
 
 def ask(client: httpx2.Client, **body: Any) -> Any:
@@ -125,3 +127,19 @@ def test_without_a_library_there_is_nothing_to_search() -> None:
     with gated() as (server, _), server.client() as client:
         assert client.post("/v1/search", json={"text": "a"}).status_code == 404
         assert client.get("/v1/library").json()["error"]["code"] == "no_library"
+
+
+@pytest.mark.parametrize("mixed", [False, True])
+def test_an_empty_library_answers_with_nothing(tmp_path: Path, mixed: bool) -> None:
+    encoder = Gated()
+    library = Library.create(
+        tmp_path, model_id=encoder.model_id, model="gated", dim=encoder.dim, mixed_gallery=mixed
+    )
+    with running(create_app(library, encoder)) as server, server.client() as client:
+        assert ask(client, text="a")["hits"] == []
+        assert client.get("/v1/library").json()["count"] == 0
+
+
+def test_another_models_library_is_refused(library: Library) -> None:
+    with pytest.raises(LibraryError, match="was made with model"):
+        create_app(library, Gated())
