@@ -11,7 +11,8 @@ import pytest
 from unite.data.records import BadRow
 from unite.data.vectors import Watched, embed_rows
 from unite.embedder import Embedder, on_ray
-from unite.embedder.on_ray import Job, embed_on_ray
+from unite.embedder.on_ray import embed_on_ray
+from unite.embedder.ray_actors import Job
 from unite.errors import UniteError
 from unite.media.source import Limits
 from unite.model.checkpoint import Model, save_model

@@ -152,7 +152,8 @@ def _run(
 def _on_ray(encoder: Embedder, kind: Kind, output: Output, address: str) -> Work:
     from functools import partial
 
-    from unite.embedder.on_ray import Job, embed_on_ray
+    from unite.embedder.on_ray import embed_on_ray
+    from unite.embedder.ray_actors import Job
 
     job = Job.of(encoder, None if kind.dim == encoder.dim else kind.dim)
     return partial(embed_on_ray, job=job, spool=output.spool, address=address)

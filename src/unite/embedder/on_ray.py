@@ -4,8 +4,6 @@ The records are laid down in a file first, so that one execution of Ray Data see
 process holds more than a few. A decoding actor turns a chunk of them into features, a model actor
 makes rows of these; rows come back in order. Ray moves the chunks, holds back whoever is too fast
 and starts again what died. All machines must see the same folders: the file, media and model.
-
-What actors hand over is pickled, as all that Ray moves; no such thing is kept in a file.
 """
 
 from __future__ import annotations
@@ -14,70 +12,22 @@ import json
 import logging
 import os
 import pickle
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from unite.data.records import BadRow, item_row, parse_item
-from unite.data.vectors import Entry, Watched, embed_rows
-from unite.embedder.decode import Decoders
-from unite.embedder.encode import BatchEncoder, batches
-from unite.embedder.engine import Embedder, decoding, default_budget
-from unite.errors import ItemError, UniteError
-from unite.media.source import Limits
-from unite.model.checkpoint import load_model, load_tokenizer_of
-from unite.model.preprocess import Features, Preprocessor
-from unite.types import Clip, Embedding, Item
+from unite.data.records import item_row
+from unite.data.vectors import Entry, Watched
+from unite.embedder.ray_actors import Decode, Encode, Job
+from unite.errors import UniteError
+from unite.types import Item
 
 if TYPE_CHECKING:
     from ray.data import Dataset
 
-    from unite.model.policy import Policy
-
-Record = Item | BadRow
-Prepared = Features | str
-"""An item's features, or what is wrong with it."""
-
 CHUNK = 32
 """Records that travel together: with clips about 100 MB of features."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Job:
-    """What every actor needs to know.
-
-    Attributes:
-        model: As `load_model` takes it; the same on all machines.
-        dtype: What it computes in.
-        policy: With the frames that are wanted.
-        dim: Coordinates that are kept; None: all.
-        fit: Whether clips give up frames to fit.
-        limits: The largest media that are opened.
-        seconds: The longest that a medium may take.
-    """
-
-    model: str
-    dtype: str
-    policy: Policy
-    dim: int | None
-    fit: bool
-    limits: Limits
-    seconds: float
-
-    @classmethod
-    def of(cls, embedder: Embedder, dim: int | None) -> Job:
-        """The same as an embedder of this process does."""
-        return cls(
-            model=embedder.name,
-            dtype=embedder.dtype,
-            policy=embedder.model.policy,
-            dim=dim,
-            fit=embedder.preprocessor.fit,
-            limits=embedder.preprocessor.limits,
-            seconds=embedder.seconds,
-        )
 
 
 def embed_on_ray(watched: Watched, job: Job, spool: Path, address: str) -> Iterator[Entry]:
@@ -124,16 +74,6 @@ def _lay_down(watched: Watched, spool: Path) -> list[dict[str, int]]:
     return chunks
 
 
-def _read_chunk(spool: Path, chunk: dict[str, int]) -> list[tuple[Record, str]]:
-    with spool.open("rb") as file:
-        file.seek(chunk["offset"])
-        rows = [json.loads(line) for line in file.read(chunk["size"]).splitlines()]
-    return [
-        (parse_item(row["item"]) if "item" in row else BadRow(*row["bad"]), row["digest"])
-        for row in rows
-    ]
-
-
 def _stages(ray: Any, chunks: list[dict[str, int]], job: Job, spool: Path) -> Dataset:
     """Decoding actors, as many as there are cores left, then one for each model."""
     ray.data.DataContext.get_current().execution_options.preserve_order = True
@@ -164,7 +104,7 @@ def _connected(address: str) -> Iterator[Any]:
         raise UniteError("Ray is not installed.", "pip install 'unite-embed[ray]'") from error
     try:
         ray.init(
-            None if address == "local" else address,
+            address,
             include_dashboard=False if address == "local" else None,
             log_to_driver=False,
             logging_level=logging.ERROR,
@@ -179,92 +119,3 @@ def _connected(address: str) -> Iterator[Any]:
         yield ray
     finally:
         ray.shutdown()
-
-
-class Decode:
-    """Makes features of a chunk's items; media in a process of its own, with a time limit."""
-
-    def __init__(self, job: Job, spool: Path) -> None:
-        self._spool = spool
-        self._preprocessor = Preprocessor(
-            load_tokenizer_of(job.model), job.policy, job.limits, fit=job.fit
-        )
-        see = decoding(job.policy, job.limits)
-        self._decoders = Decoders(see, workers=1, threads=1, seconds=job.seconds)
-
-    def __call__(self, chunk: dict[str, int]) -> dict[str, bytes]:
-        """Read and decode."""
-        records = _read_chunk(self._spool, chunk)
-        prepared = [
-            self._prepared(record) for record, _ in records if isinstance(record, Item)
-        ]  # in order, so that this process prepares while the other decodes
-        return {"chunk": pickle.dumps((records, [part() for part in prepared]))}
-
-    def _prepared(self, item: Item) -> Any:
-        media = [self._decoders.ask(part) for part in (*item.images, *item.videos)]
-
-        def finish() -> Prepared:
-            pictures = len(item.images)
-            images, clips = iter(media[:pictures]), iter(media[pictures:])
-            try:
-                return self._preprocessor(
-                    item,
-                    lambda part: next(clips if isinstance(part, Clip) else images).result().pixels,
-                )
-            except ItemError as error:
-                return str(error)
-
-        return finish
-
-
-class Encode:
-    """Makes rows of a chunk: the model is loaded once, onto the GPU that Ray gives."""
-
-    def __init__(self, job: Job) -> None:
-        import torch
-
-        model = replace(load_model(job.model, dtype=job.dtype), policy=job.policy)
-        if torch.cuda.is_available():
-            model.encoder.to("cuda")
-        self._dim = job.dim
-        self._budget = default_budget(model)
-        self._encode = BatchEncoder(model, Preprocessor(model.tokenizer, model.policy))
-        self.dim, self.model_id = model.dim, model.id
-
-    def __call__(self, row: dict[str, bytes]) -> dict[str, bytes]:
-        """Embed."""
-        records, prepared = pickle.loads(row["chunk"])
-        encoder = _Finished(self._embedded(prepared), self.dim, self.model_id)
-        rows = embed_rows(encoder, [record for record, _ in records], self._dim)
-        digests = [digest for _, digest in records]
-        return {"rows": pickle.dumps(list(zip(rows, digests, strict=True)))}
-
-    def _embedded(self, prepared: Sequence[Prepared]) -> list[Embedding]:
-        found = [
-            Embedding(None, error=part if isinstance(part, str) else None) for part in prepared
-        ]
-        good = [(at, part) for at, part in enumerate(prepared) if isinstance(part, Features)]
-        lengths = [len(part.input_ids_L) for _, part in good]
-        for numbers in batches(lengths, self._budget.batch):
-            outcomes = self._encode([good[number][1] for number in numbers]).outcomes
-            for number, outcome in zip(numbers, outcomes, strict=True):
-                at, part = good[number]
-                found[at] = (
-                    Embedding(None, error=str(outcome))
-                    if isinstance(outcome, ItemError)
-                    else Embedding(outcome, note=part.note)
-                )
-        return found
-
-
-@dataclass(frozen=True, slots=True)
-class _Finished:
-    """An encoder whose work is done: it gives out what is there."""
-
-    embeddings: Sequence[Embedding]
-    dim: int
-    model_id: str
-
-    def embed(self, items: Iterable[Item]) -> Iterator[Embedding]:
-        for _, embedding in zip(items, self.embeddings, strict=True):
-            yield embedding
