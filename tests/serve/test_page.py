@@ -213,6 +213,21 @@ def test_a_part_of_a_clip_plays_from_its_time(page: Page, media: Path) -> None:
 
 
 @pytest.mark.slow
+def test_what_the_browser_cannot_play_is_shown_still(
+    page: Page, media: Path, complaints: list[str]
+) -> None:
+    complaints.append("Failed to load resource")
+    at = f"/v1/items/{key_of(str(media / 'clip.mp4'))}"
+    hit = {**_EVIL, "kind": "video", "media": f"{at}/nothing", "thumbnail": f"{at}/thumbnail"}
+    answer = {"ranking": "cosine", "how": "", "next_offset": None, "embedding": "", "hits": [hit]}
+    page.route("**/v1/search", lambda route: route.fulfill(json=answer))
+    ask(page, "x")
+    page.locator(OPEN).click()
+    expect(page.locator("#stage")).to_contain_text("cannot play")
+    page.wait_for_function("() => document.querySelector('#stage img').naturalWidth > 0")
+
+
+@pytest.mark.slow
 def test_a_name_is_never_read_as_markup(page: Page) -> None:
     page.route(
         "**/v1/search",

@@ -28,7 +28,7 @@ from unite.types import Clip, Item
 Kind = Literal["image", "video"]
 
 _PICTURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF8", b"BM", b"II*\0", b"MM\0*")
-_CLIPS = (b"\x1aE\xdf\xa3",)  # Matroska and WebM
+_CLIPS = (b"\x1aE\xdf\xa3", b"\0\0\1\xba", b"\0\0\1\xb3")  # Matroska and WebM; MPEG-1 and -2
 _RIFF: dict[bytes, Kind] = {b"WEBP": "image", b"AVI ": "video"}
 _BOXES = (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide")  # MP4 and QuickTime
 _STILLS = (b"avif", b"avis")
@@ -156,7 +156,7 @@ def _check_kind(path: Path, wanted: Kind) -> None:
     if found is None:
         raise MediaError(
             f"The {wanted} is of no kind that is opened.",
-            "Send PNG, JPEG, WebP, GIF, BMP, TIFF or AVIF; MP4, MOV, MKV, WebM or AVI.",
+            "Send PNG, JPEG, WebP, GIF, BMP, TIFF or AVIF; MP4, MOV, MKV, WebM, AVI or MPEG.",
         )
     if found != wanted:
         raise ItemError(f"The {wanted} is {'an image' if found == 'image' else 'a video'}.")

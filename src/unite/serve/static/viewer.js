@@ -64,7 +64,7 @@ function large(hit) {
   if (hit.kind === "video") return clip(hit);
   if (hit.kind === "text") return make("blockquote", {}, hit.text);
   const image = make("img", { src: hit.media, alt: hit.name });
-  image.addEventListener("error", () => image.replaceWith(cannot("The file cannot be shown.")), { once: true });
+  image.addEventListener("error", () => image.replaceWith(instead(hit, "This browser cannot show the file.")));
   return image;
 }
 
@@ -79,16 +79,16 @@ function clip(hit) {
   });
   video.setAttribute("aria-label", hit.name);
   video.addEventListener("error", () =>
-    video.replaceWith(
-      make(
-        "div",
-        { className: "cannot" },
-        hit.thumbnail ? make("img", { src: hit.thumbnail, alt: "" }) : null,
-        cannot("This browser cannot play the clip. Open the file in a player."),
-      ),
-    ),
+    video.replaceWith(instead(hit, "This browser cannot play the clip. Open the file in a player.")),
   );
   return video;
 }
 
-const cannot = (words) => make("p", { className: "none" }, words);
+function instead(hit, words) {
+  return make(
+    "div",
+    { className: "cannot" },
+    hit.thumbnail ? make("img", { src: hit.thumbnail, alt: "" }) : null,
+    make("p", { className: "none" }, words),
+  );
+}
