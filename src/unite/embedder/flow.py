@@ -155,9 +155,9 @@ class Flow:
             row.result = Embedding(None, error=str(error))
             self._let_go(row)
         else:
-            row.note = features.note
+            row.note, row.tokens = features.note, len(features.input_ids_L)
             self._window.append((row, features))
-            self._tokens += len(features.input_ids_L)
+            self._tokens += row.tokens
         return True
 
     def _run_window(self) -> bool:

@@ -28,6 +28,7 @@ class Row:
     item: Item
     media: Sequence[Medium] = ()
     note: str | None = None
+    tokens: int = 0
     batch: Future[Encoded] | None = None
     place: int = 0
     result: Embedding | None = None
@@ -50,7 +51,7 @@ class Row:
             if isinstance(outcome, ItemError):
                 self.result = Embedding(None, error=str(outcome))
             else:
-                self.result = Embedding(outcome, note=self.note)
+                self.result = Embedding(outcome, note=self.note, tokens=self.tokens)
             self.batch = None
         return self.result
 
