@@ -49,6 +49,15 @@ def test_every_task_of_both_splits_is_scored(saved: Path, world: Path) -> None:
     assert "…" not in console.export_text()
 
 
+def rounded(value: object) -> object:
+    """Threads may add up in another order: cosines move by 1e-8."""
+    if isinstance(value, float):
+        return round(value, 5)
+    if isinstance(value, dict):
+        return {key: rounded(part) for key, part in value.items()}
+    return [rounded(part) for part in value] if isinstance(value, list) else value
+
+
 def test_scoring_twice_gives_the_same_with_kept_vectors_and_without(
     unite: Unite, tiny: Path, world: Path, saved: Path, tmp_path: Path
 ) -> None:
@@ -56,7 +65,7 @@ def test_scoring_twice_gives_the_same_with_kept_vectors_and_without(
     for name, more in (("kept", []), ("fresh", ["--cache", tmp_path / "none"])):
         out = tmp_path / f"{name}.json"
         unite("eval", "run", "world", "-m", tiny, "--data", world, "-o", out, *more)
-        assert json.loads(out.read_text()) == json.loads(saved.read_text())
+        assert rounded(json.loads(out.read_text())) == rounded(json.loads(saved.read_text()))
 
 
 def test_a_run_equals_itself_and_a_report_is_written(
