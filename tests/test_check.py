@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -63,8 +64,8 @@ def test_a_model_that_looks_at_its_neighbours_is_not_sound(golden: Path) -> None
     model = load_model(str(golden / "checkpoint"), dtype="float32")
     forward = model.encoder.forward
 
-    def leaky(*arguments: torch.Tensor) -> torch.Tensor:
-        hidden_BD = forward(*arguments)
+    def leaky(*arguments: Any, **more: Any) -> torch.Tensor:
+        hidden_BD = forward(*arguments, **more)
         return hidden_BD + 0.1 * hidden_BD.mean(0) * (len(hidden_BD) > 1)
 
     model.encoder.forward = leaky  # type: ignore[method-assign, assignment]

@@ -21,12 +21,12 @@ def test_mini_is_small_and_whole() -> None:
 
 
 def test_mini_knows_its_world(tmp_path: Path) -> None:
+    from unite.evaluation.registry import benchmark_named, read
     from unite.evaluation.runner import run_tasks
-    from unite.evaluation.task import read_suite
     from unite.world.build import build_world
 
     build_world(tmp_path / "world", 160, 99)
-    scores = run_tasks(Embedder.open("mini"), read_suite(tmp_path / "world"))
+    scores = run_tasks(Embedder.open("mini"), read(benchmark_named("world"), tmp_path / "world"))
     first = {s.task: s.recall[1] for s in scores if s.split == "seen_combinations"}
     for task in ("tt", "t2i_fine", "t2v_fine", "i2t", "v2t"):
         assert first[task] > 0.8, (task, first)

@@ -148,11 +148,13 @@ class Embedding:
         vector: Shape (D,), float32, unit length; None on failure.
         error: The reason of the failure.
         note: What a reader should know although it went well.
+        tokens: How many the network read for it; 0 where nobody counted.
     """
 
     vector: Vector | None
     error: str | None = None
     note: str | None = None
+    tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,8 +21,18 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def unite() -> Unite:
-    """The command line in this process: `unite("embed", path, …)`."""
+    """The command line in this process: `unite("embed", path, …)`.
+
+    What decodes does so in threads unless a test says otherwise: processes take a second to start.
+    """
     from unite.cli.main import app
 
     runner = CliRunner()
-    return lambda *words: runner.invoke(app, [str(word) for word in words])
+
+    def run(*given: object) -> Result:
+        words = [str(word) for word in given]
+        if words[:1] in (["embed"], ["index"]) and "--workers" not in words:
+            words += ["--workers", "0"]
+        return runner.invoke(app, words)
+
+    return run

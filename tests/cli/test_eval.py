@@ -49,6 +49,15 @@ def test_every_task_of_both_splits_is_scored(saved: Path, world: Path) -> None:
     assert "…" not in console.export_text()
 
 
+def rounded(value: object) -> object:
+    """Threads may add up in another order: cosines move by 1e-8."""
+    if isinstance(value, float):
+        return round(value, 5)
+    if isinstance(value, dict):
+        return {key: rounded(part) for key, part in value.items()}
+    return [rounded(part) for part in value] if isinstance(value, list) else value
+
+
 def test_scoring_twice_gives_the_same_with_kept_vectors_and_without(
     unite: Unite, tiny: Path, world: Path, saved: Path, tmp_path: Path
 ) -> None:
@@ -56,7 +65,7 @@ def test_scoring_twice_gives_the_same_with_kept_vectors_and_without(
     for name, more in (("kept", []), ("fresh", ["--cache", tmp_path / "none"])):
         out = tmp_path / f"{name}.json"
         unite("eval", "run", "world", "-m", tiny, "--data", world, "-o", out, *more)
-        assert json.loads(out.read_text()) == json.loads(saved.read_text())
+        assert rounded(json.loads(out.read_text())) == rounded(json.loads(saved.read_text()))
 
 
 def test_a_run_equals_itself_and_a_report_is_written(
@@ -101,14 +110,16 @@ def test_items_that_cannot_be_embedded_end_with_3(unite: Unite, tiny: Path, tmp_
     Image.new("RGB", (30, 30)).save(root / "image" / "1.jpg")
     out = tmp_path / "out.json"
     result = unite("eval", "run", "urban1k", "-m", tiny, "--data", tmp_path, "-o", out,
-                   "--dual-softmax")  # fmt: skip
+                   "--dual-softmax", "--mixed")  # fmt: skip
     assert result.exit_code == 3
-    t2i, i2t = read_run(out).scores
+    t2i, i2t, mixed = read_run(out).scores
+    assert mixed.by_target.keys() == {"text", "image"}
+    assert mixed.candidates == t2i.candidates + i2t.candidates
     assert (t2i.failed_candidates, i2t.failed_queries) == (1, 1)
     assert t2i.main <= 0.5
     assert t2i.reranked is not None
     failures = json.loads(out.read_text())["failures"]
-    assert [row["id"] for row in failures] == ["2", "2"]
+    assert [row["id"] for row in failures[:2]] == ["2", "2"]
     assert "2.jpg" in failures[0]["error"]
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from tests.cli.conftest import Unite
 
-VERBS = ["embed", "index", "search", "train", "world", "demo", "data", "eval", "model"]
+VERBS = ["embed", "index", "search", "serve", "train", "world", "demo", "data", "eval", "model"]
 HEAVY = [
     "torch",
     "transformers",

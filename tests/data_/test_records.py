@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from unite.data.items import read_items
 from unite.data.records import (
     BadRow,
     content_id,
@@ -17,7 +18,6 @@ from unite.data.records import (
     parse_item,
     parse_pair,
     parse_row,
-    read_items,
     read_pairs,
     read_rows,
 )

@@ -6,7 +6,14 @@ from pathlib import Path
 import pytest
 
 from unite.errors import DataError
-from unite.evaluation.registry import BENCHMARKS, SUITES, benchmark_named, read, select
+from unite.evaluation.registry import (
+    BENCHMARKS,
+    SUITES,
+    benchmark_named,
+    read,
+    read_all,
+    select,
+)
 from unite.evaluation.results import METRICS
 from unite.evaluation.tasks import mmeb
 
@@ -72,3 +79,23 @@ def test_the_page_names_every_benchmark_with_its_folder() -> None:
         if benchmark.suite != "mmeb":
             assert f"`{benchmark.name}`" in page
         assert f"`{benchmark.folder}/`" in page or benchmark.folder == "."
+
+
+def test_a_fingerprint_is_of_the_annotations_and_not_of_media(tmp_path: Path) -> None:
+    root = tmp_path / "MSVD"
+    root.mkdir()
+    (root / "test_list.txt").write_text("a")
+    msvd = benchmark_named("msvd")
+    before = msvd.fingerprint(tmp_path)
+    (root / "clip.avi").write_text("media")
+    (root / "notes.txt").write_text("not needed")
+    assert msvd.fingerprint(tmp_path) == before
+    (root / "test_list.txt").write_text("b")
+    assert msvd.fingerprint(tmp_path) != before
+
+
+def test_all_that_is_missing_is_named_at_once(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"2 of 2 .*: docci, msvd\..*unite eval list docci"):
+        read_all(select(["docci", "msvd"]), tmp_path)
+    with pytest.raises(DataError, match="DOCCI is not there"):
+        read_all(select(["docci"]), tmp_path)

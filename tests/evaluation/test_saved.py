@@ -14,12 +14,14 @@ from unite.evaluation.registry import benchmark_named
 from unite.evaluation.runner import run
 from unite.evaluation.saved import ranks_path, read_ranks, read_run, write_run
 
+URBAN = benchmark_named("urban1k")
 TASKS = [task({"a": {0}, "b": {2}, "c": {2, 1}}, PICTURES)]
 
 
 def save(path: Path, changed: dict[str, float | None] | None = None, tasks: list = TASKS) -> None:
     done = run(tasks, lambda nframes: Compass({**ANGLES, **(changed or {})}))
-    write_run(path, done, model="m", benchmarks=[benchmark_named("urban1k")], settings={"seed": 0})
+    write_run(path, done, model="m", benchmarks=[URBAN], data=path.parent,
+              settings={"seed": 0})  # fmt: skip
 
 
 def test_a_run_is_read_back_whole(tmp_path: Path) -> None:
@@ -30,7 +32,8 @@ def test_a_run_is_read_back_whole(tmp_path: Path) -> None:
     assert there.scores == [result.score]
     assert there.model_ids == {"the model's own": "compass"}
     assert there.settings == {"seed": 0}
-    assert there.revisions == {"urban1k": benchmark_named("urban1k").revision}
+    assert URBAN.revision in there.revisions["urban1k"]
+    assert URBAN.fingerprint(path.parent) in there.revisions["urban1k"]
     assert there.versions["numpy"] == np.__version__
     assert there.cases == {("t", "test"): list(result.cases)}
     assert [row["error"] for row in json.loads(path.read_text())["failures"]] == ["it is broken"]

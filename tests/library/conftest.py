@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from tests.cli.media import write_clip
 
 from unite.library.ingest import Outcome, ingest
 from unite.library.library import Library
+from unite.library.segments import Segmenting
 
 from .fakes import DIM, FakeEncoder
 
@@ -25,7 +27,9 @@ def write(path: Path, data: bytes | str) -> Path:
 
 
 def new_library(path: Path, **facts: object) -> Library:
-    given = {"model_id": "id-of-fake", "model": "fake", "dim": DIM, **facts}
+    """A library that leaves its clips whole."""
+    whole = Segmenting(how="whole")
+    given = {"model_id": "id-of-fake", "model": "fake", "dim": DIM, "segmenting": whole, **facts}
     return Library.create(path, **given)  # type: ignore[arg-type]
 
 
@@ -52,7 +56,7 @@ def media(tmp_path: Path) -> Path:
     folder = tmp_path / "media"
     picture(folder / "a.png", "red")
     picture(folder / "sub" / "b.jpg", "blue")
-    write(folder / "sub" / "clip.mp4", b"clip one")
+    write_clip(folder / "sub" / "clip.mp4")
     write(folder / "notes.md", "p" * 700 + "\n\n" + "q" * 700)
     write(folder / "table.csv", "1,2")
     return folder

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -54,3 +55,13 @@ class FakeEncoder:
         raw = np.random.default_rng(seed).normal(size=DIM).astype(np.float32)
         note = "cut short" if b"short" in data else None
         return Embedding(raw / np.linalg.norm(raw), note=note)
+
+
+def hangs(path: str, *rest: object) -> None:
+    """Stands for what is made of a file that its decoder never comes back from."""
+    time.sleep(600)
+
+
+def dies(path: str, *rest: object) -> None:
+    """Stands for what is made of a file that kills its decoder."""
+    os._exit(3)

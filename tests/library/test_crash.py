@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -14,9 +15,11 @@ import pytest
 
 from unite.library.ingest import ingest
 from unite.library.library import VECTORS, Library
+from unite.library.segments import Segmenting
 
 from .conftest import contents_of, counts, new_library, write
 from .fakes import FakeEncoder
+from .films import write_film
 
 WRITER = """
 import sys
@@ -97,6 +100,50 @@ def test_killed_at_any_point_it_opens_and_continues(tmp_path: Path, many: Path) 
     assert counts(ingest(undisturbed, [many], FakeEncoder())) == {"added": 40, "embedded": 79}
     assert contents_of(library) == contents_of(undisturbed)
     assert counts(ingest(library, [many], FakeEncoder())) == {"kept": 40}
+
+
+def killed_again_and_again(path: Path, folder: Path, kills: int, seed: int) -> Library:
+    """Kill a writer when it has told so many files or a moment later, again and again."""
+    rng = random.Random(seed)
+    for _ in range(kills):
+        stop_at, later = rng.randint(0, 6), rng.uniform(0, 0.05)
+        with write_to(path, folder, 0.002) as writer:
+            assert writer.stdout is not None
+            for line in writer.stdout:
+                if int(line) >= stop_at:
+                    break
+            time.sleep(later)
+            writer.send_signal(signal.SIGKILL)
+        Library.open(path).store.stats()
+    return Library.open(path)
+
+
+@pytest.fixture
+def mixed(many: Path) -> Path:
+    """Texts, and clips of up to five segments, a captioned one among them."""
+    for n in range(8):
+        write_film(many / f"{n:02}-film.mp4", [2.5 + 0.1 * n] * (1 + n % 5))
+    write(many / "04-film.txt", "five shots")
+    return many
+
+
+def ends_as_one_made_in_peace(path: Path, folder: Path, kills: int) -> None:
+    library = killed_again_and_again(path, folder, kills, seed=kills)
+    ingest(library, [folder], FakeEncoder())
+    undisturbed = new_library(path.with_name("undisturbed"), segmenting=Segmenting())
+    ingest(undisturbed, [folder], FakeEncoder())
+    assert contents_of(library) == contents_of(undisturbed)
+    assert any(record.start for record in library.store.records())
+    assert counts(ingest(library, [folder], FakeEncoder())) == {"kept": 48}
+
+
+def test_killed_amid_segments_it_continues(tmp_path: Path, mixed: Path) -> None:
+    ends_as_one_made_in_peace(tmp_path / "killed", mixed, 2)
+
+
+@pytest.mark.slow
+def test_killed_twenty_times(tmp_path: Path, mixed: Path) -> None:
+    ends_as_one_made_in_peace(tmp_path / "killed", mixed, 20)
 
 
 def test_killed_between_the_new_rows_and_the_sweep(

@@ -8,10 +8,13 @@ import pytest
 
 from unite.errors import LibraryError
 from unite.library import library as module
-from unite.library.library import FACTS, LOCK, VECTORS, Library
+from unite.library.ingest import ingest
+from unite.library.library import FACTS, VECTORS, Library
+from unite.library.progress import FILE as PROGRESS
+from unite.library.segments import Segmenting
 
-from .conftest import new_library
-from .fakes import DIM
+from .conftest import new_library, write
+from .fakes import DIM, FakeEncoder
 
 
 def test_a_library_remembers_its_model(tmp_path: Path) -> None:
@@ -90,6 +93,30 @@ def test_a_half_made_library_is_none_and_can_be_made_again(
     assert Library.open(path).store.count() == 0
 
 
+def test_a_library_keeps_how_it_cuts_clips(tmp_path: Path) -> None:
+    how = Segmenting(how="windows", shortest=1.5, longest=9)
+    assert new_library(tmp_path / "lib", segmenting=how).facts.segmenting == how
+    assert Library.open(tmp_path / "lib").facts.segmenting == how
+
+
+def test_a_library_made_before_there_were_segments_leaves_clips_whole(tmp_path: Path) -> None:
+    file = new_library(tmp_path / "lib").path / FACTS
+    facts = json.loads(file.read_text())
+    del facts["segmenting"], facts["store"]
+    file.write_text(json.dumps(facts))
+    opened = Library.open(tmp_path / "lib")
+    assert opened.facts.segmenting.how == "whole"
+    assert opened.store.count() == 0
+
+
+@pytest.mark.parametrize("wrong", [{"how": "sideways"}, {"length": 3}, [], {"shortest": -1}])
+def test_facts_about_clips_that_make_no_sense(tmp_path: Path, wrong: object) -> None:
+    file = new_library(tmp_path / "lib").path / FACTS
+    file.write_text(json.dumps({**json.loads(file.read_text()), "segmenting": wrong}))
+    with pytest.raises(LibraryError):
+        Library.open(tmp_path / "lib")
+
+
 def test_one_writer(tmp_path: Path) -> None:
     made = new_library(tmp_path / "lib")
     other = Library.open(made.path)
@@ -100,8 +127,10 @@ def test_one_writer(tmp_path: Path) -> None:
 def test_its_own_files_are_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     made = new_library(Path("lib"))
-    assert made.own_paths == {str(tmp_path / "lib" / name) for name in (FACTS, VECTORS, LOCK)}
-    assert {str(path) for path in (tmp_path / "lib").iterdir()} == made.own_paths
+    ingest(made, [write(tmp_path / "a.txt", "words")], FakeEncoder())
+    there = {str(path) for path in (tmp_path / "lib").iterdir()}
+    assert there <= made.own_paths
+    assert made.own_paths - there == {str(tmp_path / "lib" / PROGRESS)}
 
 
 def test_an_empty_library_says_so(library: Library) -> None:

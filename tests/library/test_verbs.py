@@ -29,10 +29,16 @@ def call(monkeypatch: pytest.MonkeyPatch) -> Call:
 
     class Embedder(FakeEncoder):
         @classmethod
-        def open(cls, name: str) -> Embedder:
+        def open(cls, name: str, **options: object) -> Embedder:
             encoder = cls(f"id-of-{name}")
             encoder.name = name
             return encoder
+
+        def __enter__(self) -> Embedder:
+            return self
+
+        def __exit__(self, *error: object) -> None:
+            return None
 
     fake = types.ModuleType("unite.embedder")
     fake.Embedder = Embedder  # type: ignore[attr-defined]
@@ -40,7 +46,12 @@ def call(monkeypatch: pytest.MonkeyPatch) -> Call:
     app = typer.Typer(pretty_exceptions_enable=False)
     app.command("index")(index)
     app.command("search")(search)
-    return lambda *words: CliRunner().invoke(app, [str(word) for word in words])
+
+    def run(*words: object) -> Result:
+        threads = ["--workers", "0"] if words[0] == "index" else []
+        return CliRunner().invoke(app, [*map(str, words), *threads])
+
+    return run
 
 
 @pytest.fixture
@@ -101,6 +112,21 @@ def test_index_opens_the_librarys_own_model(call: Call, media: Path, tmp_path: P
     assert "-m base-2b" in message
 
 
+def test_a_library_keeps_how_it_cuts_clips(
+    call: Call, media: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "PySceneDetect" not in call("index", media, "-l", tmp_path / "scenes").stderr
+    assert Library.open(tmp_path / "scenes").facts.segmenting.how == "scenes"
+    message = refusal(call("index", media, "-l", tmp_path / "scenes", "--segments", "whole"))
+    assert "was made with --segments scenes, not whole" in message
+    assert call("index", media, "-l", tmp_path / "w", "--segments", "windows").exit_code == 0
+    monkeypatch.setattr("unite.library.library.can_find_cuts", lambda: False)
+    said = call("index", media, "-l", tmp_path / "none").stderr
+    assert "equal windows, as PySceneDetect is not installed" in said
+    assert Library.open(tmp_path / "none").facts.segmenting.how == "windows"
+    assert call("index", media, "-l", tmp_path / "none").stderr == ""
+
+
 def test_index_without_what_it_needs_is_wrong_usage(call: Call, media: Path) -> None:
     assert call("index", media).exit_code == 2
     assert call("index", "-l", "lib").exit_code == 2
@@ -140,7 +166,7 @@ def test_search_filters(call: Call, filled: Path) -> None:
 
     assert labels("--only", "image,video") == ["image", "image", "video"]
     assert labels("--only", "text", "-k", "1") == ["text"]
-    assert labels("--glob", "*.jpg") == ["image"]
+    assert labels("--where", "path:*.jpg") == ["image"]
     assert labels("--only", "text+image") == []
 
 
@@ -160,18 +186,21 @@ def test_a_path_is_no_markup(call: Call, tmp_path: Path) -> None:
 
 
 def test_nothing_found_is_said_on_stderr(call: Call, filled: Path) -> None:
-    result = call("search", "-l", filled, "x", "--glob", "nowhere")
+    result = call("search", "-l", filled, "x", "--where", "path:nowhere")
     assert (result.exit_code, result.stdout) == (0, "")
     assert "Nothing in the library" in result.stderr
 
 
-def test_search_writes_a_contact_sheet(call: Call, filled: Path, tmp_path: Path) -> None:
+def test_search_writes_a_contact_sheet(
+    call: Call, filled: Path, media: Path, tmp_path: Path
+) -> None:
+    write(media / "sub" / "clip.mp4", b"no clip any more")
     result = call("search", "-l", filled, "<b>words", "--html", tmp_path / "sheet.html", "--json")
     assert result.exit_code == 0, result.output
     page = (tmp_path / "sheet.html").read_text(encoding="utf-8")
     assert "&lt;b&gt;words" in page
     assert page.count('<li class="card') == 5
-    assert "cannot be shown" in page  # the clip of this test is none
+    assert "cannot be shown" in page
     assert json.loads(result.stdout)["hits"]
 
 

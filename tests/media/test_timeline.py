@@ -12,7 +12,13 @@ from unite.errors import MediaError
 from unite.media import timeline as module
 from unite.media.container import decoded, opened
 from unite.media.source import Limits
-from unite.media.timeline import read_timeline, surviving_timeline
+from unite.media.timeline import (
+    Timeline,
+    exact_timeline,
+    index_timeline,
+    read_timeline,
+    surviving_timeline,
+)
 
 from .conftest import GOLDEN, noise, write_clip
 
@@ -59,8 +65,7 @@ def test_the_index_tells_the_same_as_all_packets(
     clip: str, monkeypatch: pytest.MonkeyPatch, path: str
 ) -> None:
     path = LONG if path == "golden" else clip
-    slow = read_timeline(path, Limits(), exact=True)
-    monkeypatch.setattr(module, "INDEX_FROM", 0)
+    slow = exact_timeline(path, Limits())
     monkeypatch.setattr(module, "packets", lambda *_: pytest.fail("packets were read"))
     quick = read_timeline(path, Limits())
     np.testing.assert_array_equal(quick.stamps_F, slow.stamps_F)
@@ -69,23 +74,24 @@ def test_the_index_tells_the_same_as_all_packets(
     assert quick.rate == pytest.approx(slow.rate)
 
 
-def test_an_index_of_varying_rate_is_not_trusted(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def by_index(path: str) -> Timeline | None:
+    with opened(path, Limits()) as (container, stream):
+        return index_timeline(container, stream)
+
+
+def test_an_index_of_varying_rate_is_not_trusted(tmp_path: Path) -> None:
     times = [0, 100, 150, 400, *range(1000, 2000, 100)]
     path = write_clip(tmp_path / "a.mp4", len(times), times=times)
-    monkeypatch.setattr(module, "INDEX_FROM", 0)
+    assert by_index(path) is None
     line = read_timeline(path, Limits())
     np.testing.assert_allclose(line.times, np.array(times) / 1000, atol=1e-3)
 
 
-def test_an_index_of_what_is_no_more_there_is_not_trusted(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_index_of_what_is_no_more_there_is_not_trusted(tmp_path: Path) -> None:
     path = Path(write_clip(tmp_path / "a.mp4", 60, container_options={"movflags": "faststart"}))
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) * 2 // 3])
-    monkeypatch.setattr(module, "INDEX_FROM", 0)
+    assert by_index(str(path)) is None
     line = read_timeline(str(path), Limits())
     assert line.total < line.declared == 60
 

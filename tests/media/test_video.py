@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from unite.errors import MediaError
-from unite.media import timeline as timeline_module
-from unite.media import video
+from unite.media import decoding, video
+from unite.media.container import hasten, opened
+from unite.media.decoding import Reel, Way
 from unite.media.pixels import PixelPolicy, resize_frames
 from unite.media.source import Limits
 from unite.media.timeline import read_timeline
@@ -25,9 +26,12 @@ LONG = str(GOLDEN / "media/clip_9s_640x360_30fps.mp4")
 FAST = {"movflags": "faststart"}  # the index before the frames, so that a cut file still opens
 
 
-def fetch(path: str, wanted: list[int], cost: float) -> list[Bytes]:
-    line = read_timeline(path, Limits())
-    found = video._fetch(path, line, wanted, Limits(), cost, lambda frames: frames)
+def fetch(path: str, wanted: list[int], way: Way) -> list[Bytes]:
+    with opened(path, Limits()) as (container, stream):
+        if way is Way.EAGER:
+            hasten(stream)
+        reel = Reel(container, stream, read_timeline(path, Limits()))
+        found = video._fetch(path, reel, wanted, way, Limits(), lambda frames: frames)
     return [found[number][0] for number in wanted]
 
 
@@ -62,30 +66,98 @@ def test_frames_are_those_of_a_plain_decode(
             np.testing.assert_array_equal(frame, every[index])
 
 
-@pytest.mark.parametrize("options", [{}, {"x264-params": "open-gop=1:bframes=4"}])
-def test_seeking_gives_the_bits_of_one_pass(tmp_path: Path, options: dict[str, str]) -> None:
+CLOSED = [{}, {"x264-params": "bframes=8:b-pyramid=strict:ref=6"}, {"x264-params": "bframes=0"}]
+OPEN = [{"x264-params": "open-gop=1:bframes=4"}, {"x264-params": "intra-refresh=1"}]
+
+
+@pytest.mark.parametrize("cost", [0, 3, math.inf])
+@pytest.mark.parametrize("options", CLOSED)
+def test_each_way_gives_the_bits_of_one_pass(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: dict[str, str], cost: float
+) -> None:
     path = write_clip(tmp_path / "a.mp4", 100, gop=10, options=options)
+    monkeypatch.setattr(decoding, "SEEK_COST", cost)
     wanted = [0, 1, 9, 10, 11, 39, 40, 77, 98, 99]
-    straight = fetch(path, wanted, math.inf)
-    for left, right in zip(straight, fetch(path, wanted, 0), strict=True):
-        np.testing.assert_array_equal(left, right)
-    if not options:  # a closed group of pictures: every frame can be sought on its own
-        for left, right in zip(straight, fetch(path, wanted, -math.inf), strict=True):
+    straight = fetch(path, wanted, Way.STRAIGHT)
+    every = decode_all(path)
+    for number, frame in zip(wanted, straight, strict=True):
+        np.testing.assert_array_equal(frame, every[number])
+    for way in (Way.EAGER, Way.PATIENT):
+        for left, right in zip(straight, fetch(path, wanted, way), strict=True):
             np.testing.assert_array_equal(left, right)
 
 
-def test_seeking_in_the_golden_clip_gives_the_bits_of_one_pass() -> None:
+@pytest.mark.parametrize("count", [6, 12, 50])
+@pytest.mark.parametrize("options", OPEN)
+def test_where_seeking_fails_the_bits_are_those_of_one_pass(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: dict[str, str], count: int
+) -> None:
+    path = write_clip(tmp_path / "a.mp4", 100, gop=10, options=options)
+    monkeypatch.setattr(decoding, "SEEK_COST", 0)
+    every = decode_all(path)
+    clip = read_clip(Clip(path), FramePolicy(nframes=count))
+    for index, frame in zip(clip.indices, clip.frames_THWC, strict=True):
+        np.testing.assert_array_equal(frame, every[index])
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_the_golden_clip_gives_the_same_bits_on_one_thread_and_on_all(
+    monkeypatch: pytest.MonkeyPatch, alone: bool
+) -> None:
+    monkeypatch.setattr("unite.media.container.parent_process", lambda: None if alone else 1)
     wanted = [0, 38, 77, 115, 154, 192, 231, 269]
-    for left, right in zip(
-        fetch(LONG, wanted, math.inf), fetch(LONG, wanted, -math.inf), strict=True
-    ):
+    eager, straight = fetch(LONG, wanted, Way.EAGER), fetch(LONG, wanted, Way.STRAIGHT)
+    for left, right in zip(eager, straight, strict=True):
         np.testing.assert_array_equal(left, right)
+
+
+def ways(path: str, policy: FramePolicy, monkeypatch: pytest.MonkeyPatch) -> list[Way]:
+    tried: list[Way] = []
+    real = video._fetch
+    with monkeypatch.context() as patch:
+        patch.setattr(video, "_fetch", lambda *args: (tried.append(args[3]), real(*args))[1])
+        read_clip(Clip(path), policy)
+    return tried
+
+
+def test_frames_that_no_other_needs_are_not_decoded(
+    clip: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with opened(clip, Limits()) as (container, stream):
+        decoded = list(decoding._needed(container, stream, {int(39 / 10 / stream.time_base)}))
+    assert len(decoded) < 30
+    assert ways(clip, EIGHT, monkeypatch) == [Way.EAGER]
+
+
+def test_fields_are_read_with_patience(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_clip(tmp_path / "a.mp4", options={"x264-params": "interlaced=1"})
+    assert ways(path, EIGHT, monkeypatch) == [Way.EAGER, Way.PATIENT]
+    clip, every = read_clip(Clip(path), EIGHT), decode_all(path)
+    for index, frame in zip(clip.indices, clip.frames_THWC, strict=True):
+        np.testing.assert_array_equal(frame, every[index])
+
+
+def test_damage_is_made_up_for_alike_on_one_thread_and_on_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = Path(write_clip(tmp_path / "a.mp4", 60, gop=30, container_options=FAST))
+    whole, rng = path.read_bytes(), np.random.default_rng(0)
+    for _ in range(12):
+        data = bytearray(whole)
+        data[int(rng.integers(whole.index(b"mdat"), len(data)))] ^= 255
+        path.write_bytes(data)
+        found = []
+        for parent in (None, 1):
+            monkeypatch.setattr("unite.media.container.parent_process", lambda one=parent: one)
+            found.append(read_clip(Clip(str(path)), EIGHT))
+        same(*found)
+        assert found[0].note == found[1].note
 
 
 def seeks(path: str, policy: FramePolicy, monkeypatch: pytest.MonkeyPatch, **part: float) -> int:
     made = []
-    real = video._seek
-    monkeypatch.setattr(video, "_seek", lambda *args: (made.append(1), real(*args))[1])
+    real = decoding._seek
+    monkeypatch.setattr(decoding, "_seek", lambda *args: (made.append(1), real(*args))[1])
     read_clip(Clip(path, **part), policy)
     return len(made)
 
@@ -104,7 +176,8 @@ def test_it_is_sought_only_where_that_is_cheaper(
 def test_a_failing_seek_falls_back_to_one_pass(clip: str, monkeypatch: pytest.MonkeyPatch) -> None:
     policy = FramePolicy(nframes=2)
     plain = read_clip(Clip(clip), policy)
-    monkeypatch.setattr(video, "_seek", lambda *_: False)
+    monkeypatch.setattr(decoding, "_seek", lambda *_: False)
+    assert ways(clip, policy, monkeypatch) == [Way.EAGER, Way.PATIENT, Way.STRAIGHT]
     same(read_clip(Clip(clip), policy), plain)
 
 
@@ -113,28 +186,31 @@ def test_a_seek_that_lands_too_late_falls_back_to_one_pass(
 ) -> None:
     policy = FramePolicy(nframes=2)
     whole = read_clip(Clip(clip, 0.0, 3.0), policy)
-    real = video._seek
-    monkeypatch.setattr(video, "_seek", lambda c, s, stamp: real(c, s, stamp + 30000))
+    real = decoding._seek
+    monkeypatch.setattr(decoding, "_seek", lambda c, s, stamp: real(c, s, stamp + 30000))
     same(read_clip(Clip(clip, 0.0, 3.0), policy), whole)
 
 
 def test_a_wrong_index_is_found_out(clip: str, monkeypatch: pytest.MonkeyPatch) -> None:
     plain = read_clip(Clip(clip), EIGHT)
-    real = timeline_module._from_index
+    real = video.index_timeline
 
     def shifted(*args: Any) -> Any:
         line = real(*args)
+        assert line is not None
         object.__setattr__(line, "stamps_F", line.stamps_F + 1)
         return line
 
-    monkeypatch.setattr(timeline_module, "INDEX_FROM", 0)
-    monkeypatch.setattr(timeline_module, "_from_index", shifted)
+    monkeypatch.setattr(video, "index_timeline", shifted)
     same(read_clip(Clip(clip), EIGHT), plain)
 
 
-def test_the_index_gives_the_same_frames(clip: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_its_index_a_clip_gives_the_same_frames(
+    clip: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     plain = read_clip(Clip(clip), EIGHT)
-    monkeypatch.setattr(timeline_module, "INDEX_FROM", 0)
+    monkeypatch.setattr(video, "index_timeline", lambda *_: None)
+    assert ways(clip, EIGHT, monkeypatch) == [Way.EAGER]
     same(read_clip(Clip(clip), EIGHT), plain)
 
 
@@ -260,17 +336,18 @@ def test_damage_in_the_middle_costs_no_more_than_its_frames(tmp_path: Path) -> N
 def test_a_container_that_claims_too_many_frames_does_not_fail(
     clip: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = video.read_timeline
+    real = video.packet_timeline
 
-    def boasting(*args: Any, **options: Any) -> Any:
-        line = real(*args, **options)
+    def boasting(*args: Any) -> Any:
+        line = real(*args)
         step = line.stamps_F[1] - line.stamps_F[0]
         more = line.stamps_F[-1] + step * np.arange(1, 21)
         object.__setattr__(line, "stamps_F", np.concatenate([line.stamps_F, more]))
         object.__setattr__(line, "declared", 60)
         return line
 
-    monkeypatch.setattr(video, "read_timeline", boasting)
+    monkeypatch.setattr(video, "index_timeline", lambda *_: None)
+    monkeypatch.setattr(video, "packet_timeline", boasting)
     frames = read_clip(Clip(clip), EIGHT)
     assert frames.indices[-1] == 39
     assert frames.note == "cut short or damaged: 40 of 60 frames"

@@ -38,6 +38,16 @@ def test_what_is_written_is_read_back() -> None:
         assert hash(there) == hash(policy)
 
 
+def test_shorter_lengths_are_kept_and_their_absence_leaves_no_trace() -> None:
+    assert "matryoshka" not in PLAIN.to_json()
+    row = json.loads(json.dumps(replace(PLAIN, matryoshka=(64, 128)).to_json()))
+    assert row["matryoshka"] == [64, 128]
+    assert Policy.from_json(row).matryoshka == (64, 128)
+    for wrong in (["many"], 64):
+        with pytest.raises(CheckpointError):
+            Policy.from_json({**row, "matryoshka": wrong})
+
+
 def test_a_released_model_without_a_policy_has_the_published_one(tmp_path: Path) -> None:
     policy = read_policy(tmp_path, BACKBONE)
     assert policy == replace(PLAIN, max_tokens=32768)

@@ -73,12 +73,12 @@ def run(
 
     from unite.cli import eval_tables
     from unite.cli.evaluate import evaluate
-    from unite.evaluation.registry import read, select
+    from unite.evaluation.registry import read_all, select
     from unite.evaluation.saved import write_run
     from unite.evaluation.task import union
 
     benchmarks = select(suites)
-    tasks = [task for benchmark in benchmarks for task in read(benchmark, data)]
+    tasks = read_all(benchmarks, data)
     if mixed:
         tasks.append(union(tasks))
     done = evaluate(
@@ -88,7 +88,7 @@ def run(
     if out is not None:
         settings = {"dtype": dtype or "the machine's", "seed": seed, "mixed": mixed,
                     "dual softmax": dual_softmax}  # fmt: skip
-        write_run(out, done, model=model, benchmarks=benchmarks, settings=settings)
+        write_run(out, done, model=model, benchmarks=benchmarks, data=data, settings=settings)
     scores = [result.score for result in done.results]
     console = Console()
     for split in dict.fromkeys(score.split for score in scores):

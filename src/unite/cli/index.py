@@ -12,10 +12,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from unite.library.segments import How
+
 if TYPE_CHECKING:
     from unite.embedder import Embedder
-    from unite.library.ingest import Outcome, Progress
-    from unite.library.library import Library
+    from unite.library.ingest import Outcome
+    from unite.library.library import Library, LibraryFacts
+    from unite.library.progress import Progress
 
 DEFAULT_MODEL = "mini"
 FAILURES_SHOWN = 20
@@ -24,7 +27,10 @@ FAILURES_SHOWN = 20
 def index(
     paths: Annotated[
         list[Path],
-        typer.Argument(help="Files and folders: images, videos, texts; an item file by its name."),
+        typer.Argument(
+            help="Files and folders: pictures, clips, texts, PDFs; a list of items or captions"
+            " (.jsonl, .csv) by its name."
+        ),
     ],
     library: Annotated[
         Path, typer.Option("--library", "-l", help="The library's folder; made when missing.")
@@ -37,34 +43,98 @@ def index(
         int | None,
         typer.Option(min=0, help="Processes that decode; by default one a core. 0: threads."),
     ] = None,
+    segments: Annotated[
+        How | None,
+        typer.Option(
+            help="What a new library does with clips: cut into scenes (the default where"
+            " PySceneDetect is installed), into equal windows, or leave whole."
+        ),
+    ] = None,
+    store: Annotated[
+        str | None,
+        typer.Option(
+            help="Where a new library keeps its vectors, if not in its folder: s3://bucket/path"
+            " or qdrant+http://host:6333/collection."
+        ),
+    ] = None,
+    follow: Annotated[
+        bool, typer.Option("--watch", help="Stay and index what changes; ends with Ctrl-C.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the outcome as JSON.")] = False,
 ) -> None:
     """Index media files into a library, incrementally.
 
     Unchanged files cost nothing, renamed ones keep their vectors, and what was deleted beneath the
-    given paths is dropped. Exits with 3 when a file of a supported kind could not be indexed.
+    given paths is dropped. A short .txt beside a picture or clip of the same name is its caption.
+    Clips are found as a whole and by segment. Interrupted at any point, it goes on when run again.
+
+    Exits with 3 when a file of a supported kind could not be indexed.
     """
     from unite.library.ingest import ingest
     from unite.media.pool import cores
 
-    opened, encoder = _open(library, model, cores() if workers is None else workers)
+    workers = cores() if workers is None else workers
+    opened, encoder = _open(library, model, workers, segments, store)
+    tell = _tell_json if as_json else _tell
     with encoder, _progress() as on_progress:
-        outcome = ingest(opened, paths, encoder, on_progress=on_progress)
-    if as_json:
-        typer.echo(json.dumps(asdict(outcome)))
-    else:
-        typer.echo(_in_words(outcome))
-        _report(outcome)
+        if follow:
+            _follow(opened, paths, encoder, workers, tell, on_progress)
+            return
+        outcome = ingest(opened, paths, encoder, workers=workers, on_progress=on_progress)
+    tell(outcome)
     if outcome.failed:
         raise typer.Exit(3)
 
 
-def _open(path: Path, model: str | None, workers: int) -> tuple[Library, Embedder]:
+def _follow(
+    library: Library,
+    paths: list[Path],
+    encoder: Embedder,
+    workers: int,
+    tell: Callable[[Outcome], None],
+    on_progress: Callable[[Progress], None],
+) -> None:
+    """Index until told to stop; after the first run only news are told."""
+    from unite.library.watch import watch
+
+    told: dict[str, str] | None = None
+
+    def on_outcome(outcome: Outcome) -> None:
+        nonlocal told
+        if told is None:
+            tell(outcome)
+            typer.echo("watching; Ctrl-C ends it", err=True)
+        elif _is_news(outcome, told):
+            tell(outcome)
+        told = {**(told or {}), **outcome.failed}
+
+    watch(
+        library,
+        paths,
+        encoder,
+        workers=workers,
+        on_outcome=on_outcome,
+        on_refusal=lambda error: typer.echo(f"later: {error}", err=True),
+        on_progress=on_progress,
+    )
+
+
+def _is_news(outcome: Outcome, told: dict[str, str]) -> bool:
+    changes = outcome.added + outcome.changed + outcome.moved + outcome.removed
+    return bool(changes) or not outcome.failed.items() <= told.items()
+
+
+def _open(
+    path: Path, model: str | None, workers: int, how: How | None, store: str | None
+) -> tuple[Library, Embedder]:
     """Open the library with its model, or make it."""
     from unite.embedder import Embedder
-    from unite.library.library import Library
+    from unite.library.library import VECTORS, Library
+    from unite.library.segments import Segmenting
 
     facts = Library.facts_of(path) if Library.exists(path) else None
+    if facts:
+        _check_settings(path, facts, how, store)
     name = model or (facts.model if facts else DEFAULT_MODEL)
     encoder = Embedder.open(name, workers=workers)
     if facts:
@@ -75,8 +145,31 @@ def _open(path: Path, model: str | None, workers: int) -> tuple[Library, Embedde
         model=name,
         dim=encoder.dim,
         mixed_gallery=encoder.mixed_gallery,
+        segmenting=Segmenting(how=how) if how else None,
+        store=store or VECTORS,
     )
+    if how is None and made.facts.segmenting.how != "scenes":
+        typer.echo(
+            "note: clips are cut into equal windows, as PySceneDetect is not installed"
+            " (pip install 'unite-embed[scenes]'); this library keeps to that",
+            err=True,
+        )
     return made, encoder
+
+
+def _check_settings(path: Path, facts: LibraryFacts, how: How | None, store: str | None) -> None:
+    """A library keeps what it was made with."""
+    from unite.errors import LibraryError
+
+    for flag, given, held in (
+        ("--segments", how, facts.segmenting.how),
+        ("--store", store, facts.store),
+    ):
+        if given not in (None, held):
+            raise LibraryError(
+                f"{path} was made with {flag} {held}, not {given}.",
+                f"Leave out {flag}, or index into a new library.",
+            )
 
 
 @contextmanager
@@ -103,6 +196,15 @@ def _progress() -> Iterator[Callable[[Progress], None]]:
             bar.update(task, completed=now.done, total=now.total, rate=rate, failed=now.failed)
 
         yield show
+
+
+def _tell_json(outcome: Outcome) -> None:
+    typer.echo(json.dumps(asdict(outcome)))
+
+
+def _tell(outcome: Outcome) -> None:
+    typer.echo(_in_words(outcome))
+    _report(outcome)
 
 
 def _in_words(outcome: Outcome) -> str:

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from unite import __version__
+from unite.cli.bench import app as bench_app
 from unite.cli.data import app as data_app
 from unite.cli.demo import demo
 from unite.cli.embed import embed
@@ -16,6 +17,7 @@ from unite.cli.eval import app as eval_app
 from unite.cli.index import index
 from unite.cli.model import app as model_app
 from unite.cli.search import search
+from unite.cli.serve import serve
 from unite.cli.study import study
 from unite.cli.train import train
 from unite.cli.world import world
@@ -29,8 +31,9 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for verb in (embed, index, search, train, world, demo, study):
+for verb in (embed, index, search, serve, train, world, demo, study):
     app.command(verb.__name__)(verb)
+app.add_typer(bench_app, name="bench")
 app.add_typer(data_app, name="data")
 app.add_typer(eval_app, name="eval")
 app.add_typer(model_app, name="model")

@@ -63,7 +63,7 @@ def mine(
 
     from rich.console import Console
 
-    from unite.data.records import read_items
+    from unite.data.items import read_items
     from unite.data.rewrite import read_pair_rows
     from unite.training.mining import Rule, summarise
 

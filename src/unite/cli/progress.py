@@ -2,23 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
 
 
+class Show(Protocol):
+    """Moves a bar, which is made when its work is first named."""
+
+    def __call__(self, what: str, done: int, total: int | None, failed: int = 0) -> None:
+        """Show how far some work is.
+
+        Args:
+            what: The work's name.
+            done: The number of things done; those done at the first call do not count in the rate.
+            total: The whole number; None while unknown.
+            failed: How many of those done have failed.
+        """
+        ...
+
+
 @contextmanager
-def progress_bars(*, quiet: bool = False) -> Iterator[Callable[[str, int, int | None], None]]:
+def progress_bars(*, quiet: bool = False) -> Iterator[Show]:
     """Show how far some work is, a bar for each kind of it.
 
     Args:
         quiet: Show nothing.
 
     Yields:
-        A function of the work's name, the number done and the whole (None while unknown).
+        What moves the bars.
     """
     from rich.console import Console
     from rich.progress import (
@@ -35,6 +50,7 @@ def progress_bars(*, quiet: bool = False) -> Iterator[Callable[[str, int, int | 
         TextColumn("{task.description:<34}"),
         BarColumn(),
         MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}{task.fields[failed]}"),
         TimeElapsedColumn(),
         TextColumn("left"),
         TimeRemainingColumn(),
@@ -43,9 +59,12 @@ def progress_bars(*, quiet: bool = False) -> Iterator[Callable[[str, int, int | 
     with Progress(*columns, console=console, disable=hidden) as bars:
         tasks: dict[str, TaskID] = {}
 
-        def show(what: str, done: int, total: int | None) -> None:
+        def show(what: str, done: int, total: int | None, failed: int = 0) -> None:
             if what not in tasks:
-                tasks[what] = bars.add_task(what, total=total)
-            bars.update(tasks[what], completed=done, total=total)
+                tasks[what] = bars.add_task(what, total=total, completed=done, rate="", failed="")
+            speed = bars.tasks[tasks[what]].speed
+            rate = f"{speed:,.1f}/s" if speed else ""
+            said = f" {failed:,} failed" if failed else ""
+            bars.update(tasks[what], completed=done, total=total, rate=rate, failed=said)
 
         yield show

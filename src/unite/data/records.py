@@ -18,7 +18,7 @@ from unite.errors import DataError, ItemError, did_you_mean
 from unite.types import Clip, Item, Modality, Pair
 
 _PARTS = ("text", "image", "video")
-_ITEM_KEYS = {*_PARTS, "id", "idx", "instruction", "target_modal"}
+ITEM_KEYS = {*_PARTS, "id", "idx", "instruction", "target_modal"}
 _PAIR_KEYS = {
     "query", "candidate", "negative", "target_modal", "source",
     "query_id", "candidate_id", "negative_id", "candidate_also_id", "negative_also_id",
@@ -47,10 +47,10 @@ def parse_item(row: Any, folder: Path | None = None) -> Item:
     """
     if not isinstance(row, Mapping):
         raise ItemError(f"An item is a JSON object, not {type(row).__name__}.")
-    unknown = [key for key in row if key not in _ITEM_KEYS]
+    unknown = [key for key in row if key not in ITEM_KEYS]
     if unknown:
         raise ItemError(
-            f"Unknown key {unknown[0]!r} in the item.", did_you_mean(unknown[0], _ITEM_KEYS)
+            f"Unknown key {unknown[0]!r} in the item.", did_you_mean(unknown[0], ITEM_KEYS)
         )
     given = [key for key in row if key in _PARTS and row[key] not in (None, [])]
     name = _name(row)
@@ -171,20 +171,6 @@ def read_rows(path: Path) -> Iterator[tuple[int, Any]]:
             yield from _rows(path, file)
         except UnicodeDecodeError as error:
             raise DataError(f"{path} is not UTF-8: {error}.", "Save it as UTF-8.") from error
-
-
-def read_items(path: Path) -> Iterator[Item | BadRow]:
-    """Yield every row of an item file: an item with an id, or what is wrong with the row.
-
-    Args:
-        path: JSONL, or a JSON array. A row without an id is named by its number.
-
-    Raises:
-        DataError: The file as a whole cannot be read.
-    """
-    folder = path.resolve().parent
-    for number, row in read_rows(path):
-        yield parse_row(number, row, folder)
 
 
 def parse_row(number: int, row: Any, folder: Path | None) -> Item | BadRow:

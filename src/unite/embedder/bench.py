@@ -64,6 +64,15 @@ def bench(embedder: Embedder, items: Sequence[Item]) -> Iterator[Measured]:
         yield _measure(embedder, "all", items)
 
 
+def device_name() -> str:
+    """What the network runs on."""
+    import torch
+
+    if torch.cuda.is_available():
+        return f"{torch.cuda.device_count()} × {torch.cuda.get_device_name()}"
+    return f"{torch.get_num_threads()} CPU threads"
+
+
 def _measure(embedder: Embedder, kind: str, items: Sequence[Item]) -> Measured:
     _forget_peak()
     figures, start = Figures(), time.perf_counter()

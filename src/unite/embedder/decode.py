@@ -15,6 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from unite.media.pool import WorkerPool
+from unite.media.source import name_of
 from unite.model.preprocess import Pixels, Seen
 from unite.types import Clip
 
@@ -82,7 +83,7 @@ class Decoders:
             self._pool = self._started()
         if isinstance(self._pool, ThreadPoolExecutor):
             return self._pool.submit(self._see, reference)
-        return self._pool.submit(reference)
+        return self._pool.submit(reference, _name(reference))
 
     def close(self) -> None:
         """End them; what is not done is dropped."""
@@ -98,6 +99,12 @@ class Decoders:
         return WorkerPool(
             self._see, workers=self._workers, seconds=self._seconds, initialiser=_one_thread
         )
+
+
+def _name(reference: str | Image | Clip) -> str:
+    if isinstance(reference, str):
+        return name_of(reference)
+    return name_of(reference.path) if isinstance(reference, Clip) else "a picture in memory"
 
 
 def _timed(see: See, reference: str | Image | Clip) -> Decoded:

@@ -61,16 +61,16 @@ class Embedder:
         budget: Budget | None = None,
     ) -> None:
         self.model = model
+        self.seconds = seconds
         self.preprocessor = Preprocessor(model.tokenizer, model.policy, limits, fit=fit)
         self._decoders = Decoders(
-            see or partial(_see, model.policy, self.preprocessor.limits),
+            see or decoding(model.policy, self.preprocessor.limits),
             workers=workers,
             threads=threads,
             seconds=seconds,
         )
         self._seats = _seats(model, self.preprocessor, devices)
-        on_cpu = next(model.encoder.parameters()).device.type == "cpu" and not devices
-        self._budget = budget or (ON_CPU if on_cpu or devices == ["cpu"] else ON_GPU)
+        self._budget = budget or default_budget(model, devices)
 
     @classmethod
     def open(
@@ -147,6 +147,11 @@ class Embedder:
         return self.model.id
 
     @property
+    def dtype(self) -> str:
+        """What the network computes in."""
+        return str(next(self.model.encoder.parameters()).dtype).removeprefix("torch.")
+
+    @property
     def side_by_side(self) -> int:
         """How many media are decoded at a time."""
         return self._decoders.side_by_side
@@ -187,6 +192,17 @@ def gpus() -> list[str]:
     import torch
 
     return [f"cuda:{number}" for number in range(torch.cuda.device_count())]
+
+
+def default_budget(model: Model, devices: Sequence[str] | None = None) -> Budget:
+    """Tokens of windows and batches that suit where the network runs."""
+    places = devices or [next(model.encoder.parameters()).device.type]
+    return ON_CPU if all(place.startswith("cpu") for place in places) else ON_GPU
+
+
+def decoding(policy: Policy, limits: Limits) -> See:
+    """Gives the pixels of a reference; may be sent to other processes."""
+    return partial(_see, policy, limits)
 
 
 def _see(policy: Policy, limits: Limits, reference: Any) -> Pixels | Seen:

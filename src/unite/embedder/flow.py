@@ -17,9 +17,10 @@ from threading import Event
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
-from unite.embedder.decode import Decoders, Promise
+from unite.embedder.decode import Decoders
 from unite.embedder.encode import Encoded, batches
 from unite.embedder.figures import Figures
+from unite.embedder.rows import Medium, Row, bytes_of, key_of
 from unite.embedder.seats import Seats
 from unite.errors import ItemError
 from unite.model.packing import padded_tokens
@@ -52,47 +53,6 @@ class Budget:
         return 2 * self.window * _TOKEN_BYTES
 
 
-@dataclass(slots=True, weakref_slot=True, eq=False)
-class _Medium:
-    """One picture or clip, however many items show it, and the bytes of it that wait."""
-
-    promise: Promise
-    held: int = 0
-
-
-@dataclass(slots=True)
-class _Row:
-    """An item on its way."""
-
-    item: Item
-    media: Sequence[_Medium] = ()
-    note: str | None = None
-    batch: Future[Encoded] | None = None
-    place: int = 0
-    result: Embedding | None = None
-
-    @property
-    def ready(self) -> bool:
-        """Whether its media are there."""
-        return all(medium.promise.done() for medium in self.media)
-
-    @property
-    def done(self) -> bool:
-        return self.result is not None or (self.batch is not None and self.batch.done())
-
-    def settle(self) -> Embedding:
-        """The result; the batch that it came from is let go."""
-        if self.result is None:
-            assert self.batch is not None
-            outcome = self.batch.result().outcomes[self.place]
-            if isinstance(outcome, ItemError):
-                self.result = Embedding(None, error=str(outcome))
-            else:
-                self.result = Embedding(outcome, note=self.note)
-            self.batch = None
-        return self.result
-
-
 @dataclass(slots=True)
 class Flow:
     """One stream of items through the machine.
@@ -114,16 +74,16 @@ class Flow:
     figures: Figures
 
     _ended: bool = False
-    _asked: deque[_Row] = field(default_factory=deque)
-    _window: list[tuple[_Row, Features]] = field(default_factory=list)
+    _asked: deque[Row] = field(default_factory=deque)
+    _window: list[tuple[Row, Features]] = field(default_factory=list)
     _tokens: int = 0
-    _rows: deque[tuple[_Row, bool]] = field(default_factory=deque)
+    _rows: deque[tuple[Row, bool]] = field(default_factory=deque)
     """All that is read and not given out, and whether it is equal to one before."""
     _running: list[Future[Encoded]] = field(default_factory=list)
-    _known: OrderedDict[Hashable, _Row] = field(default_factory=OrderedDict)
-    _media: WeakValueDictionary[Hashable, _Medium] = field(default_factory=WeakValueDictionary)
-    _under_way: set[_Medium] = field(default_factory=set)
-    _decoded: SimpleQueue[_Medium] = field(default_factory=SimpleQueue)
+    _known: OrderedDict[Hashable, Row] = field(default_factory=OrderedDict)
+    _media: WeakValueDictionary[Hashable, Medium] = field(default_factory=WeakValueDictionary)
+    _under_way: set[Medium] = field(default_factory=set)
+    _decoded: SimpleQueue[Medium] = field(default_factory=SimpleQueue)
     _held: int = 0
     _woken: Event = field(default_factory=Event)
 
@@ -166,9 +126,9 @@ class Flow:
         if item is None:
             self._ended = True
             return False
-        key = _key(item)
+        key = key_of(item)
         known = None if key is None else self._known.get(key)
-        row = known or _Row(item, [self._medium(part) for part in (*item.images, *item.videos)])
+        row = known or Row(item, [self._medium(part) for part in (*item.images, *item.videos)])
         self._rows.append((row, known is not None))
         if known is None:
             self._asked.append(row)
@@ -195,9 +155,9 @@ class Flow:
             row.result = Embedding(None, error=str(error))
             self._let_go(row)
         else:
-            row.note = features.note
+            row.note, row.tokens = features.note, len(features.input_ids_L)
             self._window.append((row, features))
-            self._tokens += len(features.input_ids_L)
+            self._tokens += row.tokens
         return True
 
     def _run_window(self) -> bool:
@@ -217,16 +177,16 @@ class Flow:
 
     # What they are made of
 
-    def _medium(self, reference: str | Image | Clip) -> _Medium:
+    def _medium(self, reference: str | Image | Clip) -> Medium:
         key = reference if isinstance(reference, str | Clip) else id(reference)
         medium = self._media.get(key)
         if medium is None:
-            medium = self._media[key] = _Medium(self.decoders.ask(reference))
+            medium = self._media[key] = Medium(self.decoders.ask(reference))
             self._under_way.add(medium)
             medium.promise.add_done_callback(partial(self._wake, medium))
         return medium
 
-    def _wake(self, medium: _Medium, _: object) -> None:
+    def _wake(self, medium: Medium, _: object) -> None:
         """Runs in a thread of the pool's."""
         self._decoded.put(medium)
         self._woken.set()
@@ -241,25 +201,25 @@ class Flow:
                 decoded = medium.promise.result()
             except ItemError:
                 continue
-            medium.held = _bytes(decoded.pixels)
+            medium.held = bytes_of(decoded.pixels)
             self._held += medium.held
             self.figures.media += 1
             self.figures.decode_seconds += decoded.seconds
 
-    def _let_go(self, row: _Row) -> None:
+    def _let_go(self, row: Row) -> None:
         for medium in row.media:
             self._under_way.discard(medium)
             self._held -= medium.held
             medium.held = 0
         row.media = ()
 
-    def _remember(self, key: Hashable, row: _Row) -> None:
+    def _remember(self, key: Hashable, row: Row) -> None:
         self._known[key] = row
         self._known.move_to_end(key)
         if len(self._known) > REMEMBERED:
             self._known.popitem(last=False)
 
-    def _run_batch(self, batch: Sequence[tuple[_Row, Features]], *, alone: bool) -> None:
+    def _run_batch(self, batch: Sequence[tuple[Row, Features]], *, alone: bool) -> None:
         """Send a batch to the network; one alone needs no thread, so a query is answered sooner."""
         features = [part for _, part in batch]
         future = self.seats.now(features) if alone else self.seats.submit(features)
@@ -278,7 +238,7 @@ class Flow:
             if batch.exception() is None:
                 self.figures.encode_seconds += batch.result().seconds
 
-    def _given(self, row: _Row, again: bool) -> Embedding:
+    def _given(self, row: Row, again: bool) -> Embedding:
         result = row.settle()
         self.figures.items += 1
         self.figures.repeated += again
@@ -286,14 +246,3 @@ class Flow:
         if again and result.vector is not None:  # each caller may do with its own as it likes
             return replace(result, vector=result.vector.copy())
         return result
-
-
-def _key(item: Item) -> Hashable | None:
-    """Equal for items that are embedded alike; None for pictures in memory, which may change."""
-    if not all(isinstance(image, str) for image in item.images):
-        return None
-    return replace(item, id=None)
-
-
-def _bytes(pixels: Pixels | Seen) -> int:
-    return pixels.patches_PK.nbytes if isinstance(pixels, Pixels) else pixels.values_VD.nbytes

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from unite.errors import DataError
+
+ANNOTATIONS = (".json", ".jsonl", ".jsonlines", ".csv", ".txt", ".parquet")
+"""Suffixes of files that say what is asked and what answers it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -112,6 +116,16 @@ class Benchmark:
         """What it needs and is not there."""
         root = self.root(data)
         return [need for need in self.needs if not need.there(root)]
+
+    def fingerprint(self, data: Path) -> str:
+        """A hash of the annotations as they are: names and contents of all that is not media."""
+        digest, root = hashlib.sha256(), self.root(data)
+        paths = {path for need in self.needs for path in root.glob(need.path)}
+        for path in sorted(path for path in paths if path.suffix.lower() in ANNOTATIONS):
+            digest.update(f"{path.relative_to(root)}\0".encode())
+            with path.open("rb") as file:
+                digest.update(hashlib.file_digest(file, "sha256").digest())
+        return digest.hexdigest()[:16]
 
     def require(self, data: Path) -> Path:
         """The benchmark's folder, whole.

@@ -88,8 +88,8 @@ def settled(
     rough_C: Floats, query_D: Floats, candidate_CD: Floats, answers: Sequence[int]
 ) -> Doubles:
     """Scores of one query; those near an answer's or among the first, again in float64."""
+    cut = np.partition(rough_C, -TOP)[-TOP] if len(rough_C) > TOP else -np.inf
     score_C = rough_C.astype(np.float64)
-    cut = np.partition(score_C, -TOP)[-TOP] if len(score_C) > TOP else -np.inf
     near_C = score_C >= cut - SLACK
     for answer in answers:
         near_C |= np.abs(score_C - score_C[answer]) <= SLACK

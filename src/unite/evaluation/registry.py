@@ -97,6 +97,22 @@ def read(benchmark: Benchmark, data: Path) -> list[Task]:
     return _checked(tasks, benchmark)
 
 
+def read_all(benchmarks: Sequence[Benchmark], data: Path) -> list[Task]:
+    """Read the tasks of several benchmarks, one after the other.
+
+    Raises:
+        DataError: One is missing, all of which are named at once, or is not as published.
+    """
+    missing = [benchmark for benchmark in benchmarks if benchmark.missing(data)]
+    if len(missing) > 1:
+        names = ", ".join(benchmark.name for benchmark in missing)
+        raise DataError(
+            f"{len(missing)} of {len(benchmarks)} benchmarks are not in {data}: {names}.",
+            f"What to get, from where: unite eval list {missing[0].name} --data {data}",
+        )
+    return [task for benchmark in benchmarks for task in read(benchmark, data)]
+
+
 def _checked(tasks: Sequence[Task], benchmark: Benchmark) -> list[Task]:
     empty = [task.name for task in tasks if not task.queries or not task.candidates]
     if empty or not tasks:

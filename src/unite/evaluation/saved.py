@@ -35,7 +35,7 @@ class Saved:
         model_ids: Ids of the model by the frames it was opened with.
         versions: Of Python and of what shapes vectors.
         settings: What the run was told.
-        revisions: Of the data, by benchmark.
+        revisions: Of the data, by benchmark: as published, and a hash of the annotations read.
         scores: One for each task.
         cases: Queries that went wrong, by task and split.
     """
@@ -56,6 +56,7 @@ def write_run(
     *,
     model: str,
     benchmarks: Sequence[Benchmark],
+    data: Path,
     settings: Mapping[str, Any],
 ) -> None:
     """Write a run, each file atomically; the JSON comes last, so that a run is whole or not there.
@@ -65,6 +66,7 @@ def write_run(
         run: The results.
         model: What the user called the model.
         benchmarks: What was run.
+        data: The data folder they were read from.
         settings: What the run was told.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -75,8 +77,7 @@ def write_run(
         "model_ids": {_frames(nframes): name for nframes, name in run.model_ids.items()},
         "versions": versions(),
         "settings": dict(settings),
-        "benchmarks": {one.name: {"revision": one.revision, "source": one.source}
-                       for one in benchmarks},
+        "benchmarks": {one.name: _source(one, data) for one in benchmarks},
         "scores": [result.score.to_json() for result in run.results],
         "failures": [
             {"task": result.score.task, "split": result.score.split, **asdict(failure)}
@@ -104,7 +105,10 @@ def read_run(path: Path) -> Saved:
             model_ids=row["model_ids"],
             versions=row["versions"],
             settings=row["settings"],
-            revisions={name: facts["revision"] for name, facts in row["benchmarks"].items()},
+            revisions={
+                name: f"{facts['revision']} (annotations {facts['annotations']})"
+                for name, facts in row["benchmarks"].items()
+            },
             scores=[Score.from_json(score) for score in row["scores"]],
             cases=_cases(row["cases"]),
         )
@@ -152,6 +156,14 @@ def versions() -> dict[str, str]:
         except PackageNotFoundError:
             found[name] = "not installed"
     return found
+
+
+def _source(benchmark: Benchmark, data: Path) -> dict[str, str]:
+    return {
+        "revision": benchmark.revision,
+        "source": benchmark.source,
+        "annotations": benchmark.fingerprint(data),
+    }
 
 
 def _frames(nframes: int | None) -> str:

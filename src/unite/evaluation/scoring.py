@@ -89,38 +89,40 @@ def _judge(
     task: Task, queries: Vectors, candidates: Vectors, place_C: npt.NDArray[np.int64]
 ) -> Iterator[_Judged]:
     alive_Q = queries.alive
-    for query, (number_P, score_P) in enumerate(_scores(task, queries, candidates)):
-        answers = np.flatnonzero(np.isin(number_P, list(task.positives[query])))
+    for query, (number_P, score_P, at) in enumerate(_scores(task, queries, candidates)):
         if not alive_Q[query]:
-            yield _Judged(np.full(len(answers), np.inf), [])
+            yield _Judged(np.full(len(at), np.inf), [])
             continue
-        place_P = place_C[number_P]
-        first = [(int(number_P[at]), float(score_P[at])) for at in top(score_P, place_P)]
-        ranks = answer_ranks(score_P, answers.tolist(), place_P)
-        best = min(answers.tolist(), key=lambda at: (-score_P[at], place_P[at]))
+        place_P = place_C if task.pools is None else place_C[number_P]
+        first = [(int(number_P[n]), float(score_P[n])) for n in top(score_P, place_P)]
+        best = min(at, key=lambda n: (-score_P[n], place_P[n]))
+        ranks = answer_ranks(score_P, at, place_P)
         yield _Judged(ranks, first, (int(number_P[best]), float(score_P[best])))
 
 
 def _scores(
     task: Task, queries: Vectors, candidates: Vectors
-) -> Iterator[tuple[npt.NDArray[np.int64], Doubles]]:
-    """Each query's gallery as candidate numbers, with scores; minus infinity does not count."""
-    dead_C = ~candidates.alive
+) -> Iterator[tuple[npt.NDArray[np.int64], Doubles, list[int]]]:
+    """Each query's gallery: candidate numbers, scores, and the places of its answers there.
+
+    Minus infinity does not count.
+    """
+    dead = np.flatnonzero(~candidates.alive)
     everything = np.arange(len(task.candidates))
     if task.pools is None:
         answers = [sorted(positives) for positives in task.positives]
         for query, score_C in enumerate(exact_scores(queries.rows, candidates.rows, answers)):
-            score_C[dead_C] = -np.inf
+            score_C[dead] = -np.inf
             score_C[list(task.barred(query))] = -np.inf
-            yield everything, score_C
+            yield everything, score_C, answers[query]
         return
     for query, pool in enumerate(task.pools):
         number_P = np.array(pool, np.int64)
         vector_D, row_PD = queries.rows[query], candidates.rows[number_P]
-        at = np.flatnonzero(np.isin(number_P, list(task.positives[query])))
-        score_P = settled(row_PD @ vector_D, vector_D, row_PD, at.tolist())
-        score_P[dead_C[number_P]] = -np.inf
-        yield number_P, score_P
+        at = np.flatnonzero(np.isin(number_P, list(task.positives[query]))).tolist()
+        score_P = settled(row_PD @ vector_D, vector_D, row_PD, at)
+        score_P[np.isin(number_P, dead)] = -np.inf
+        yield number_P, score_P, at
 
 
 def _reranked(

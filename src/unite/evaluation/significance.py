@@ -13,7 +13,7 @@ import numpy as np
 from unite.evaluation.metrics import Values, mean
 
 LEVEL = 0.95
-DRAWS = 2000
+DRAWS = 1000
 _NUMBERS = 1 << 22
 """Numbers held at once: 32 MiB."""
 

@@ -4,26 +4,29 @@ A file whose size and time are known costs one stat. Otherwise it is taken apart
 part whose digest the library knows keeps its vector: so files that were touched, moved or copied
 cost no model time. Rows are committed in batches; what became stale is deleted last, so a run that
 is killed at any point leaves a library that opens, and the next run finishes its work.
+
+A vector is kept only if the files that it shows are still as they were when their digests were
+taken, so a file that changes while it is read leaves no vector of something else behind.
 """
 
 from __future__ import annotations
 
-import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from unite.errors import DataError, LibraryError
+from unite.errors import LibraryError
+from unite.library.batch import Batch
 from unite.library.known import Known
 from unite.library.library import Library
-from unite.library.parts import Contents, Part, read_parts
+from unite.library.parts import Contents, Part
+from unite.library.progress import Progress, published
+from unite.library.reading import Read, Reading
 from unite.library.scan import Scan, Source, is_gone, scan
+from unite.library.scenes import check_can_find_cuts
 from unite.stores.protocol import Record, Row, Store
 from unite.types import Embedding, Encoder, Item
-
-AHEAD = 64
-"""Files taken apart together, so that their known vectors are fetched in one query."""
 
 WINDOW = 4096
 """Files given to the model in one stream; what is read and not yet committed stays below this."""
@@ -56,20 +59,12 @@ class Outcome:
     notes: dict[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a run is, in files that were not known to be unchanged."""
-
-    done: int
-    total: int
-    failed: int
-
-
 def ingest(
     library: Library,
     paths: Sequence[Path],
     encoder: Encoder,
     *,
+    workers: int = 0,
     batch: int = 256,
     seconds: float = 30.0,
     on_progress: Callable[[Progress], None] | None = None,
@@ -80,6 +75,9 @@ def ingest(
         library: The library.
         paths: Files and folders.
         encoder: The library's model.
+        workers: Processes that cut clips into scenes and read PDFs; a file that hangs or kills
+            one costs itself only. A script that has any needs `if __name__ == "__main__":`.
+            0: threads of this process.
         batch: Rows after which a batch is committed.
         seconds: Time after which a batch is committed although it is smaller.
         on_progress: Called after each file.
@@ -89,32 +87,20 @@ def ingest(
             is writing.
     """
     library.check(encoder.model_id, encoder.dim)
-    with library.writing():
+    if library.facts.segmenting.how == "scenes":
+        check_can_find_cuts()
+    with library.writing(), published(library.path) as publish:
+
+        def tell(now: Progress) -> None:
+            publish(now)
+            if on_progress is not None:
+                on_progress(now)
+
         found = scan(paths, library.own_paths)
-        run = _Run(library.store, encoder, _Batch(library.store, batch, seconds), found)
-        return run.to_the_end(on_progress or (lambda progress: None))
-
-
-class _Batch:
-    """Rows that wait to be committed together."""
-
-    def __init__(self, store: Store, size: int, seconds: float) -> None:
-        self._store = store
-        self._size = size
-        self._seconds = seconds
-        self._rows: list[Row] = []
-        self._since = time.monotonic()
-
-    def add(self, row: Row) -> None:
-        self._rows.append(row)
-        if len(self._rows) >= self._size or time.monotonic() - self._since > self._seconds:
-            self.commit()
-
-    def commit(self) -> None:
-        rows, self._rows = self._rows, []
-        if rows:
-            self._store.upsert(rows)
-        self._since = time.monotonic()
+        known = Known(library.store.records())
+        rows = Batch(library.store, batch, seconds)
+        with Reading(known, library.facts.segmenting, workers) as reading:
+            return _Run(library.store, encoder, rows, found, known, reading).to_the_end(tell)
 
 
 @dataclass(slots=True)
@@ -133,12 +119,21 @@ class _Work:
 class _Run:
     """One run of `ingest`."""
 
-    def __init__(self, store: Store, encoder: Encoder, batch: _Batch, found: Scan) -> None:
+    def __init__(
+        self,
+        store: Store,
+        encoder: Encoder,
+        batch: Batch,
+        found: Scan,
+        known: Known,
+        reading: Reading,
+    ) -> None:
         self._store = store
         self._encoder = encoder
         self._batch = batch
         self._found = found
-        self._known = Known(store.records())
+        self._known = known
+        self._reading = reading
         self._stale: set[str] = set()
         self._moved_from: set[str] = set()
         self._queue: deque[_Work] = deque()
@@ -151,6 +146,7 @@ class _Run:
         sources = self._found.sources.values()
         pending = [source for source in sources if not self._known.is_current(source)]
         self._outcome.kept = len(sources) - len(pending)
+        on_progress(Progress(0, len(pending), len(self._outcome.failed)))
         try:
             for done, work in enumerate(self._finished(pending), 1):
                 self._count(work)
@@ -172,18 +168,17 @@ class _Run:
 
     def _items(self, pending: Sequence[Source]) -> Iterator[Item]:
         """Items in need of a vector; the files they come from are queued before them."""
-        for first in range(0, len(pending), AHEAD):
-            for work in self._prepare(pending[first : first + AHEAD]):
+        for chunk in self._reading.chunks(pending):
+            for work in self._prepare(chunk):
                 items = [part.item for part in work.awaited]
                 self._queue.append(work)
                 yield from items
 
-    def _prepare(self, sources: Iterable[Source]) -> list[_Work]:
-        """Take files apart and fetch the vectors that the library has for them."""
-        read = [(source, *_read(source)) for source in sources]
-        parts = [part for _, contents, _ in read for part in contents.parts]
+    def _prepare(self, chunk: Sequence[Read]) -> list[_Work]:
+        """Fetch the vectors that the library has for files that were taken apart."""
+        parts = [part for read in chunk for part in read.contents.parts]
         rows = self._known.rows(self._store, [part.record for part in parts])
-        return [_work(source, contents, unread, rows) for source, contents, unread in read]
+        return [_work(read, rows) for read in chunk]
 
     def _ready(self) -> Iterator[_Work]:
         while self._queue and not self._queue[0].awaited:
@@ -194,7 +189,11 @@ class _Run:
             yield work
 
     def _settle(self, work: _Work, result: Embedding) -> None:
-        record = work.awaited.popleft().record
+        part = work.awaited.popleft()
+        record = part.record
+        if not all(state.holds for state in part.shows):
+            work.failed[record.id] = "it changed while it was read; index again"
+            return
         if result.vector is None:
             work.failed[record.id] = result.error or "the model gave no reason"
             return
@@ -210,11 +209,15 @@ class _Run:
     def _count(self, work: _Work) -> None:
         """Enter a settled file into the outcome, and note which of its old records are stale."""
         path, outcome = work.source.path, self._outcome
+        if not work.stored and is_gone(path):  # since it was scanned
+            del self._found.sources[path]
+            return
         before = self._known.of(path)
         outcome.failed.update(work.failed)
+        outcome.notes.update(work.contents.notes)
         if not work.unread:
             self._stale |= {record.id for record in before} - work.stored
-        if not work.contents.parts and not work.failed:
+        if not work.contents.parts and not work.failed and path not in outcome.notes:
             outcome.notes[path] = "holds nothing to index"
         if not work.stored:
             return
@@ -239,34 +242,30 @@ class _Run:
         return origin if is_gone(origin) and origin not in self._moved_from else None
 
     def _sweep(self) -> None:
-        """Delete what is stale: old parts of changed files, moved files, deleted files."""
+        """Delete what is stale: old parts of changed files, moved files, deleted files.
+
+        A text that has become the caption of a file beside it is no file of its own any more.
+        """
         gone = {
             path
             for path in self._known.sources
             if path not in self._found.sources and self._found.covers(path) and is_gone(path)
         }
+        for path in self._found.captions:
+            self._stale |= {record.id for record in self._known.of(path)}
         self._outcome.removed = len(gone - self._moved_from)
         for path in gone | self._moved_from:
             self._stale |= {record.id for record in self._known.of(path)}
-        self._store.delete(self._stale)
-        self._store.tidy()
+        self._batch.sweep(self._stale)
 
 
-def _read(source: Source) -> tuple[Contents, bool]:
-    """The contents of a file or the reason against it, and whether it could not be read at all."""
-    try:
-        return read_parts(source), False
-    except OSError as error:
-        return Contents([], {source.path: f"cannot be read: {error.strerror or error}"}), True
-    except DataError as error:
-        return Contents([], {source.path: str(error)}), False
-
-
-def _work(source: Source, contents: Contents, unread: bool, rows: dict[str, Row]) -> _Work:
+def _work(read: Read, rows: dict[str, Row]) -> _Work:
+    contents = read.contents
     names = [part.record.id for part in contents.parts]
     known = {name: rows[name] for name in names if name in rows}
     awaited = deque(part for part in contents.parts if part.record.id not in known)
-    return _Work(source, contents, known, awaited, unread, failed=dict(contents.failed))
+    failed = dict(contents.failed)
+    return _Work(read.source, contents, known, awaited, read.unread, failed=failed)
 
 
 def _state(records: Iterable[Record]) -> set[tuple[str, str]]:

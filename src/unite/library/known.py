@@ -1,10 +1,12 @@
-"""What a library held when a run began: by file, and by content."""
+"""What a library held when a run began: by file, and by content. It does not change afterwards."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 
+from unite.library.clips import ClipFacts
+from unite.library.parts import CAPTION, CLIP
 from unite.library.scan import Source, is_gone
 from unite.stores.protocol import Record, Row, Store
 
@@ -23,10 +25,13 @@ class Known:
         self._by_source: defaultdict[str, list[Record]] = defaultdict(list)
         self._by_content: defaultdict[tuple[str, str], list[Record]] = defaultdict(list)
         self._by_id: dict[str, Record] = {}
+        self._clips: dict[str, str] = {}
         for record in records:
             self._by_id[record.id] = record
             self._by_source[record.source].append(record)
             self._by_content[record.digest, record.modality].append(record)
+            if CLIP in record.meta:
+                self._clips[record.meta[CLIP]] = record.source
 
     @property
     def sources(self) -> Collection[str]:
@@ -38,12 +43,28 @@ class Known:
         return self._by_source.get(path, ())
 
     def is_current(self, source: Source) -> bool:
-        """Whether a file is as it was: same size, same time, and every part of it is there."""
+        """Whether a file and its caption are as they were, and every part of it is there."""
         records = self.of(source.path)
-        state = (source.size, source.mtime_ns, len(records))
+        caption = source.caption.state if source.caption else ""
+        state = (source.size, source.mtime_ns, len(records), caption)
         return bool(records) and all(
-            (record.size, record.mtime_ns, record.parts) == state for record in records
+            (record.size, record.mtime_ns, record.parts, record.meta.get(CAPTION, "")) == state
+            for record in records
         )
+
+    def clip(self, digest: str) -> ClipFacts | None:
+        """What was found out about a clip of these contents; None if not all of it is there.
+
+        Args:
+            digest: SHA-256 of the file.
+        """
+        records = self.of(self._clips.get(digest, ""))
+        if not records or len(records) != records[0].parts or records[0].duration is None:
+            return None
+        it = records[0]
+        spans = [(one.start, one.end) for one in records if one.start is not None]
+        found = sorted((start, end) for start, end in spans if end is not None)
+        return ClipFacts(it.duration, it.width, it.height, tuple(found))
 
     def rows(self, store: Store, wanted: Sequence[Record]) -> dict[str, Row]:
         """Rows of the library with the same contents, by the id of the record that wants one.

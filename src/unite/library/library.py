@@ -1,4 +1,4 @@
-"""A library on disk: a folder with `library.json` and the table of vectors."""
+"""A library on disk: a folder with `library.json` and, there or elsewhere, the vectors."""
 
 from __future__ import annotations
 
@@ -6,13 +6,16 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from unite.errors import LibraryError
 from unite.library.lock import exclusive
-from unite.stores.lance import LanceStore
+from unite.library.progress import FILE as PROGRESS
+from unite.library.scenes import can_find_cuts
+from unite.library.segments import Segmenting
+from unite.stores.opening import create_store, open_store
 from unite.stores.protocol import Store
 
 FORMAT = 1
@@ -30,6 +33,8 @@ class LibraryFacts:
         model: The model's name as it was given, to open it again.
         dim: Length of a vector.
         mixed_gallery: Whether cosines of candidates of different modalities can be compared.
+        segmenting: What becomes of clips; a library made before there were segments has none.
+        store: Where the vectors are: a name in the library's folder, or an address.
         format: Version of the folder's layout.
     """
 
@@ -37,6 +42,8 @@ class LibraryFacts:
     model: str
     dim: int
     mixed_gallery: bool
+    segmenting: Segmenting = field(default_factory=lambda: Segmenting(how="whole"))
+    store: str = VECTORS
     format: int = FORMAT
 
 
@@ -70,7 +77,15 @@ class Library:
 
     @classmethod
     def create(
-        cls, path: Path, *, model_id: str, model: str, dim: int, mixed_gallery: bool = False
+        cls,
+        path: Path,
+        *,
+        model_id: str,
+        model: str,
+        dim: int,
+        mixed_gallery: bool = False,
+        segmenting: Segmenting | None = None,
+        store: str = VECTORS,
     ) -> Library:
         """Make an empty library. `library.json` is written last, so that a half-made one is none.
 
@@ -80,21 +95,32 @@ class Library:
             model: Name under which the model can be opened.
             dim: Length of a vector.
             mixed_gallery: Whether the model's cosines compare across modalities.
+            segmenting: What becomes of clips; by default they are cut into scenes where
+                PySceneDetect is installed, else into windows.
+            store: Address of another store for the vectors, see `unite.stores.opening`.
 
         Raises:
             LibraryError: There is a library already, or the folder cannot be made.
         """
-        facts = LibraryFacts(model_id=model_id, model=model, dim=dim, mixed_gallery=mixed_gallery)
+        facts = LibraryFacts(
+            model_id=model_id,
+            model=model,
+            dim=dim,
+            mixed_gallery=mixed_gallery,
+            segmenting=segmenting or Segmenting(how="scenes" if can_find_cuts() else "windows"),
+            store=store,
+        )
         try:
             path.mkdir(parents=True, exist_ok=True)
             with exclusive(path / LOCK):
                 if cls.exists(path):
                     raise LibraryError(f"{path} is a library already.", "Open it.")
-                store = LanceStore.create(str(path / VECTORS), dim)
+                made = create_store(_location(path, facts), dim)
                 _write_atomically(path / FACTS, json.dumps(asdict(facts), indent=2) + "\n")
-        except OSError as error:
-            raise LibraryError(f"No library can be made in {path}: {error.strerror}.") from error
-        return cls(path, facts, store)
+        except (OSError, RuntimeError) as error:  # RuntimeError: how LanceDB reports a full disk
+            reason = getattr(error, "strerror", None) or error
+            raise LibraryError(f"No library can be made in {path}: {reason}.") from error
+        return cls(path, facts, made)
 
     @classmethod
     def open(cls, path: Path, *, model_id: str | None = None, dim: int | None = None) -> Library:
@@ -111,7 +137,7 @@ class Library:
         facts = cls.facts_of(path)
         if model_id is not None:
             _check_model(path, facts, model_id, facts.dim if dim is None else dim)
-        return cls(path, facts, LanceStore.open(str(path / VECTORS)))
+        return cls(path, facts, open_store(_location(path, facts)))
 
     def check(self, model_id: str, dim: int) -> None:
         """Refuse a model other than the library's own.
@@ -146,7 +172,12 @@ class Library:
     def own_paths(self) -> frozenset[str]:
         """The library's own files, which a scan passes over."""
         here = os.path.normpath(self.path.expanduser().absolute())
-        return frozenset(f"{here}{os.sep}{name}" for name in (FACTS, VECTORS, LOCK))
+        return frozenset(f"{here}{os.sep}{name}" for name in (FACTS, VECTORS, LOCK, PROGRESS))
+
+
+def _location(path: Path, facts: LibraryFacts) -> str:
+    """Where a library's vectors are."""
+    return facts.store if "://" in facts.store else str(path / facts.store)
 
 
 def _read_facts(path: Path) -> LibraryFacts:
@@ -167,15 +198,29 @@ def _read_facts(path: Path) -> LibraryFacts:
             f"{file} has format {found!r}, this version of unite reads {FORMAT}.",
             "Use the version that wrote it, or index into a new library.",
         )
-    types = {"model_id": str, "model": str, "dim": int, "mixed_gallery": bool, "format": int}
-    wrong = [field.name for field in fields(LibraryFacts) if not _is(row, field.name, types)]
+    row = {"segmenting": asdict(Segmenting(how="whole")), "store": VECTORS, **row}
+    wrong = [name for name, kind in _TYPES.items() if not isinstance(row.get(name), kind)]
     if wrong:
         raise LibraryError(f"{file} lacks a sound {wrong[0]!r}.", "Index into a new library.")
-    return LibraryFacts(**{field.name: row[field.name] for field in fields(LibraryFacts)})
+    try:
+        segmenting = Segmenting(**row["segmenting"])
+    except TypeError as error:
+        raise LibraryError(
+            f"{file} lacks a sound 'segmenting'.", "Index into a new library."
+        ) from error
+    names = [it.name for it in fields(LibraryFacts)]
+    return LibraryFacts(**{**{name: row[name] for name in names}, "segmenting": segmenting})
 
 
-def _is(row: dict[str, Any], name: str, types: dict[str, type]) -> bool:
-    return isinstance(row.get(name), types[name])
+_TYPES = {
+    "model_id": str,
+    "model": str,
+    "dim": int,
+    "mixed_gallery": bool,
+    "segmenting": dict,
+    "store": str,
+    "format": int,
+}
 
 
 def _check_model(path: Path, facts: LibraryFacts, model_id: str, dim: int) -> None:

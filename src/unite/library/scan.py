@@ -1,15 +1,20 @@
-"""Which files lie beneath the given paths: their kind, size and time, without opening them."""
+"""Which files lie beneath the given paths: their kind, size and time, without opening them.
+
+A short `.txt` beside a picture or clip of the same stem is its caption, and no text of its own.
+"""
 
 from __future__ import annotations
 
 import enum
 import os
 import stat
+from collections import defaultdict
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from unite.errors import LibraryError
+from unite.media.suffixes import IMAGES, TEXTS, VIDEOS
 
 
 class Kind(enum.StrEnum):
@@ -18,26 +23,47 @@ class Kind(enum.StrEnum):
     IMAGE = "image"
     VIDEO = "video"
     TEXT = "text"
+    PDF = "pdf"
     ITEMS = "items"
 
 
 SUFFIXES = {
-    Kind.IMAGE: (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp"),
-    Kind.VIDEO: (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v"),
-    Kind.TEXT: (".txt", ".md"),
-    Kind.ITEMS: (".jsonl",),
+    Kind.IMAGE: IMAGES,
+    Kind.VIDEO: VIDEOS,
+    Kind.TEXT: TEXTS,
+    Kind.PDF: frozenset((".pdf",)),
+    Kind.ITEMS: frozenset((".jsonl", ".csv")),
 }
+CAPTION = ".txt"
+CAPTION_BYTES = 4096
+"""A longer text beside a picture is a document."""
+
 _KINDS = {suffix: kind for kind, suffixes in SUFFIXES.items() for suffix in suffixes}
 
 
 @dataclass(frozen=True, slots=True)
+class Caption:
+    """A text that belongs to the file beside it, as the file system describes it."""
+
+    path: str
+    size: int
+    mtime_ns: int
+
+    @property
+    def state(self) -> str:
+        """What a record remembers of it, to see that it has changed."""
+        return f"{self.size} {self.mtime_ns}"
+
+
+@dataclass(frozen=True, slots=True)
 class Source:
-    """A file that can be indexed, as the file system describes it."""
+    """A file that can be indexed, as the file system describes it, and its caption."""
 
     path: str
     kind: Kind
     size: int
     mtime_ns: int
+    caption: Caption | None = None
 
 
 @dataclass(slots=True)
@@ -50,6 +76,7 @@ class Scan:
         failed: Files of a supported kind, and folders, that cannot be read, with the reason.
         notes: What a reader should know although nothing is lost, by path.
         skipped: Files of an unsupported kind.
+        captions: Texts that belong to files beside them.
     """
 
     roots: list[str] = field(default_factory=list)
@@ -57,6 +84,7 @@ class Scan:
     failed: dict[str, str] = field(default_factory=dict)
     notes: dict[str, str] = field(default_factory=dict)
     skipped: set[str] = field(default_factory=set)
+    captions: set[str] = field(default_factory=set)
 
     def covers(self, path: str) -> bool:
         """Whether a path is one of the roots or lies beneath one."""
@@ -65,7 +93,7 @@ class Scan:
 
 def kind_of(path: str) -> Kind | None:
     """The kind that a file's name stands for, or None."""
-    return _KINDS.get(Path(path).suffix.lower())
+    return _KINDS.get(os.path.splitext(path)[1].lower())  # noqa: PTH122 - called for every file
 
 
 def scan(paths: Sequence[Path], leave_out: Collection[str] = ()) -> Scan:
@@ -82,6 +110,7 @@ def scan(paths: Sequence[Path], leave_out: Collection[str] = ()) -> Scan:
         LibraryError: A given path does not exist.
     """
     found = Scan()
+    siblings: dict[str, dict[str, list[str]]] = {}
     for path in paths:
         root = os.path.normpath(path.expanduser().absolute())
         if not os.path.lexists(root):
@@ -94,6 +123,9 @@ def scan(paths: Sequence[Path], leave_out: Collection[str] = ()) -> Scan:
             _walk(root, found, leave_out)
         else:
             _file(root, found)
+            for beside in _beside(root, siblings):
+                _file(beside, found, listed=False)
+    _caption(found)
     found.skipped -= found.sources.keys()
     return found
 
@@ -165,6 +197,45 @@ def _file(path: str, found: Scan, *, listed: bool = True) -> None:
             found.sources[path] = Source(path, kind, facts.st_size, facts.st_mtime_ns)
         else:
             found.skipped.add(path)
+
+
+def _beside(path: str, siblings: dict[str, dict[str, list[str]]]) -> list[str]:
+    """Pictures, clips and captions of a given file's stem in its folder, which is listed once."""
+    folder, name = os.path.split(path)
+    if kind_of(path) not in (Kind.IMAGE, Kind.VIDEO) and not name.endswith(CAPTION):
+        return []
+    if folder not in siblings:
+        siblings[folder] = defaultdict(list)
+        try:
+            others = os.listdir(folder)  # noqa: PTH208 - names are enough
+        except OSError:  # a folder may let its files be opened and yet not be listed
+            others = []
+        for other in sorted(others):
+            if kind_of(other) in (Kind.IMAGE, Kind.VIDEO) or other.endswith(CAPTION):
+                siblings[folder][_stem(other)].append(other)
+    return [f"{folder}{os.sep}{other}" for other in siblings[folder][_stem(name)] if other != name]
+
+
+def _caption(found: Scan) -> None:
+    """Give short texts to the pictures and clips beside them."""
+    texts = {
+        _stem(path): source
+        for path, source in found.sources.items()
+        if path.endswith(CAPTION) and 0 < source.size <= CAPTION_BYTES
+    }
+    if not texts:
+        return
+    for path, source in found.sources.items():
+        if source.kind in (Kind.IMAGE, Kind.VIDEO) and (text := texts.get(_stem(path))):
+            caption = Caption(text.path, text.size, text.mtime_ns)
+            found.sources[path] = replace(source, caption=caption)
+            found.captions.add(text.path)
+    for path in found.captions:
+        del found.sources[path]
+
+
+def _stem(path: str) -> str:
+    return path.rpartition(".")[0]
 
 
 def _reason(error: OSError) -> str:

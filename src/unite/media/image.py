@@ -80,6 +80,9 @@ def picture_size(reference: str, limits: Limits | None = None) -> tuple[int, int
 
 def _opened(reference: str, limits: Limits) -> tuple[str, Image.Image]:
     name, source = open_source(reference, limits)
+    if limits.max_pixels > Limits().max_pixels and Image.MAX_IMAGE_PIXELS is not None:
+        # Pillow's own limit holds for the whole process; only a higher wish may raise it.
+        Image.MAX_IMAGE_PIXELS = max(limits.max_pixels, Image.MAX_IMAGE_PIXELS)
     try:
         return name, Image.open(source)
     except _BOMB as error:

@@ -47,8 +47,9 @@ class Failure:
 class Future(Generic[T, R]):
     """A result to come; made by `WorkerPool.submit`."""
 
-    def __init__(self, pool: WorkerPool[T, R], payload: bytes) -> None:
+    def __init__(self, pool: WorkerPool[T, R], payload: bytes, name: str) -> None:
         self._pool = pool
+        self._name = name
         self._payload = payload
         self._home, self._inner = pool._schedule(payload)
         self._tries = 1
@@ -85,14 +86,14 @@ class Future(Generic[T, R]):
         try:
             return self._inner.result()
         except ProcessExpired as error:
-            return Failure(_died(error.exitcode))
+            return Failure(_died(self._name, error.exitcode))
         except BrokenProcessPool:
             self._again()
             return self._outcome()
         except TimeoutError as error:
             if error.__cause__ is not None:  # the function's own, with its traceback
                 raise
-            return Failure(_too_slow(self._pool.seconds))
+            return Failure(_too_slow(self._name, self._pool.seconds))
 
     def _again(self) -> None:
         self._tries += 1
@@ -148,14 +149,18 @@ class WorkerPool(Generic[T, R]):
             self._closed = True
             _end(self._pool)
 
-    def submit(self, given: T) -> Future[T, R]:
+    def submit(self, given: T, name: str = "") -> Future[T, R]:
         """Hand one thing to the workers.
+
+        Args:
+            given: For the function.
+            name: What messages call it.
 
         Raises:
             UniteError: The workers die before they work at all.
         """
         # Pickled here, where an error has a caller: in pebble's thread it would be lost.
-        return Future(self, pickle.dumps(given))
+        return Future(self, pickle.dumps(given), name)
 
     def map(self, given: Iterable[T], *, ahead: int) -> Iterator[R | Failure]:
         """Give the results in the order of what was given, each as soon as it is its turn.
@@ -220,10 +225,12 @@ def _call(payload: bytes) -> Any:
         return Failure(MediaError("It needs more memory than there is.", "Make it smaller."))
 
 
-def _died(code: int) -> MediaError:
+def _died(name: str, code: int) -> MediaError:
     how = f"signal {-code}" if code < 0 else f"exit code {code}"
-    return MediaError(f"The decoder died ({how}).", "Is the file whole? Replace it.")
+    of = f" of {name}" if name else ""
+    return MediaError(f"The decoder{of} died ({how}).", "Is the file whole? Replace it.")
 
 
-def _too_slow(seconds: float | None) -> MediaError:
-    return MediaError(f"Decoding timed out after {seconds:g} s.", "Is the file whole? Replace it.")
+def _too_slow(name: str, seconds: float | None) -> MediaError:
+    what = f"Decoding {name}" if name else "Decoding"
+    return MediaError(f"{what} timed out after {seconds:g} s.", "Is the file whole? Replace it.")

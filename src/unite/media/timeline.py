@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from io import BytesIO
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,16 +14,13 @@ import numpy.typing as npt
 
 from unite.errors import MediaError
 from unite.media.container import decoded, frame_rate, opened, packets
-from unite.media.source import Limits, name_of, open_source
+from unite.media.source import Limits, name_of
 
 if TYPE_CHECKING:
+    from av.container import InputContainer
     from av.video.stream import VideoStream
 
 Numbers = npt.NDArray[np.int64]
-
-INDEX_FROM = 32 << 20
-"""From this many bytes on a file's index is trusted: reading every packet costs 1–2 ms for a
-short clip, but for a film it reads gigabytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,35 +65,46 @@ class Timeline:
         return int(self.keys[place - 1]) if place else 0
 
 
-def read_timeline(reference: str, limits: Limits, *, exact: bool = False) -> Timeline:
+def read_timeline(reference: str, limits: Limits) -> Timeline:
     """Find out when each frame is shown, without decoding.
-
-    Args:
-        reference: The clip.
-        limits: The largest clip.
-        exact: Read every packet, however large the file is.
 
     Raises:
         MediaError: It cannot be opened, or has no video frame.
     """
-    name, source = open_source(reference, limits)
-    size = 0 if isinstance(source, BytesIO) else source.stat().st_size
     with opened(reference, limits) as (container, stream):
-        if not exact and size >= INDEX_FROM and (quick := _from_index(stream, size)):
-            return quick
-        stamps: list[int | None] = []
-        keys: list[int | None] = []
-        hidden = 0
-        for packet in packets(container, stream):
-            if not packet.size or packet.is_corrupt:
-                continue
-            if packet.is_discard:  # cut away by an edit list: decoded, but not shown
-                hidden += 1
-                continue
-            stamps.append(packet.pts)
-            if packet.is_keyframe:
-                keys.append(packet.pts)
-        return _timeline(name, stream, stamps, keys, stream.frames - hidden)
+        quick = index_timeline(container, stream)
+        return quick or packet_timeline(name_of(reference), container, stream)
+
+
+def exact_timeline(reference: str, limits: Limits) -> Timeline:
+    """The same, from every packet; of a film that is a reading of gigabytes.
+
+    Raises:
+        MediaError: It cannot be opened, or has no video frame.
+    """
+    with opened(reference, limits) as (container, stream):
+        return packet_timeline(name_of(reference), container, stream)
+
+
+def packet_timeline(name: str, container: InputContainer, stream: VideoStream) -> Timeline:
+    """The timeline by all packets; the container is then at its end.
+
+    Raises:
+        MediaError: There is no frame.
+    """
+    stamps: list[int | None] = []
+    keys: list[int | None] = []
+    hidden = 0
+    for packet in packets(container, stream):
+        if not packet.size or packet.is_corrupt:
+            continue
+        if packet.is_discard:  # cut away by an edit list: decoded, but not shown
+            hidden += 1
+            continue
+        stamps.append(packet.pts)
+        if packet.is_keyframe:
+            keys.append(packet.pts)
+    return _timeline(name, stream, stamps, keys, stream.frames - hidden)
 
 
 def surviving_timeline(reference: str, limits: Limits, declared: int) -> Timeline:
@@ -111,25 +118,26 @@ def surviving_timeline(reference: str, limits: Limits, declared: int) -> Timelin
         return _timeline(name_of(reference), stream, stamps, [], declared)
 
 
-def _from_index(stream: VideoStream, size: int) -> Timeline | None:
+def index_timeline(container: InputContainer, stream: VideoStream) -> Timeline | None:
     """The timeline by the container's index, if that is complete and the frame rate constant.
 
     The index tells when frames are decoded. Only at a constant rate are they shown at the same
-    distances; the reader checks the stamp of each frame it takes.
+    distances; the reader checks the stamp of each frame it takes. Nothing is read.
     """
-    entries = list(stream.index_entries)
-    if len(entries) < 2 or len(entries) != stream.frames or stream.start_time is None:
+    count = stream.frames
+    if count < 2 or len(stream.index_entries) != count or stream.start_time is None:
         return None
-    last = max(entries, key=lambda entry: entry.pos)
-    if last.pos + last.size > size or any(entry.is_discard for entry in entries):
+    table = [(e.timestamp, e.pos + e.size, e.size, e.is_keyframe, e.is_discard)
+             for e in stream.index_entries]  # fmt: skip
+    times_F, ends_F, sizes_F, keys_F, discards_F = np.array(table, dtype=np.int64).T
+    step = int(times_F[1] - times_F[0])
+    if step <= 0 or (np.diff(times_F) != step).any() or discards_F.any():
         return None
-    steps = np.diff(np.array([entry.timestamp for entry in entries], dtype=np.int64))
-    if steps[0] <= 0 or (steps != steps[0]).any():
+    if ends_F.max() > container.size or sizes_F.min() <= 0:
         return None
-    stamps_F = stream.start_time + steps[0] * np.arange(len(entries), dtype=np.int64)
-    keys = np.flatnonzero([entry.is_keyframe for entry in entries])
+    stamps_F = stream.start_time + step * np.arange(count, dtype=np.int64)
     tick = float(stream.time_base or 0)
-    return Timeline(stamps_F, keys, tick, 1 / (steps[0] * tick), len(entries), timed=True)
+    return Timeline(stamps_F, np.flatnonzero(keys_F), tick, 1 / (step * tick), count, timed=True)
 
 
 def _timeline(

@@ -5,7 +5,6 @@ Legend: T frames selected, F frames of the clip, H rows, W columns; all pixels 8
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -15,15 +14,23 @@ import numpy as np
 import numpy.typing as npt
 
 from unite.errors import MediaError
-from unite.media.container import decoded, frame_rate, opened, turn
+from unite.media.container import decoded, frame_rate, hasten, opened, turn
+from unite.media.decoding import Reel, Way
 from unite.media.sampling import FRAME_FACTOR, FramePolicy, frame_count, sample_indices
 from unite.media.source import Limits, name_of
-from unite.media.timeline import Timeline, read_timeline, surviving_timeline
+from unite.media.timeline import (
+    Timeline,
+    exact_timeline,
+    index_timeline,
+    packet_timeline,
+    read_timeline,
+    surviving_timeline,
+)
 from unite.types import Clip
 
 if TYPE_CHECKING:
-    from av.container import InputContainer
-    from av.video.stream import VideoStream
+    from av.video.frame import VideoFrame
+    from av.video.reformatter import VideoReformatter
 
 __all__ = [
     "FRAME_FACTOR",
@@ -39,10 +46,6 @@ __all__ = [
 Bytes = npt.NDArray[np.uint8]
 Shrink = Callable[[Bytes], Bytes]
 
-SEEK_COST = 12
-"""A seek is worth it if it spares the decoding of more frames than this."""
-
-_NEVER, _ALWAYS = math.inf, -math.inf  # costs of a seek that force one way or the other
 _SLACK = 1e-3  # seconds; times written down in milliseconds still name their frame
 _ROUNDING = 1e-6  # seconds; 1.1 + 0.1 is above 1.2, yet a clip that ends there ends there
 
@@ -121,20 +124,33 @@ def read_clip(
     """
     limits = limits or Limits()
     shrink = shrink or (lambda frames_THWC: frames_THWC)
-    for timeline, cost in _attempts(clip, limits):
-        wanted = _select(clip, timeline, policy, limits)
-        found = _fetch(clip.path, timeline, sorted(set(wanted)), limits, cost, shrink)
-        if len(found) == len(set(wanted)):
-            return _stack(wanted, found, timeline)
+    for reel, way in _attempts(clip.path, limits):
+        wanted = _select(clip, reel.timeline, policy, limits)
+        numbers = sorted(set(wanted))
+        found = _fetch(name_of(clip.path), reel, numbers, way, limits, shrink)
+        if len(found) == len(numbers):
+            return _stack(wanted, found, reel.timeline)
     raise MediaError(f"{name_of(clip.path)} cannot be decoded.", "Is it whole, and a video?")
 
 
-def _attempts(clip: Clip, limits: Limits) -> Iterator[tuple[Timeline, float]]:
+def _attempts(reference: str, limits: Limits) -> Iterator[tuple[Reel, Way]]:
     """Ways to read a clip, from the cheapest to the one that no damage defeats."""
-    yield read_timeline(clip.path, limits), SEEK_COST
-    exact = read_timeline(clip.path, limits, exact=True)
-    yield exact, _NEVER
-    yield surviving_timeline(clip.path, limits, exact.declared), _NEVER
+    with opened(reference, limits) as (container, stream):
+        quick = index_timeline(container, stream)
+        exact = quick or packet_timeline(name_of(reference), container, stream)
+        if exact.timed:
+            hasten(stream)
+            yield Reel(container, stream, exact, fresh=quick is not None), Way.EAGER
+    if quick:
+        exact = exact_timeline(reference, limits)
+    if exact.timed:
+        with opened(reference, limits) as (container, stream):
+            yield Reel(container, stream, exact), Way.PATIENT
+    with opened(reference, limits) as (container, stream):
+        yield Reel(container, stream, exact), Way.STRAIGHT
+    survivors = surviving_timeline(reference, limits, exact.declared)
+    with opened(reference, limits) as (container, stream):
+        yield Reel(container, stream, survivors), Way.STRAIGHT
 
 
 def _select(clip: Clip, timeline: Timeline, policy: FramePolicy, limits: Limits) -> tuple[int, ...]:
@@ -186,78 +202,23 @@ def _stack(wanted: Sequence[int], found: dict[int, Bytes], timeline: Timeline) -
 
 
 def _fetch(
-    reference: str,
-    timeline: Timeline,
-    wanted: Sequence[int],
-    limits: Limits,
-    cost: float,
-    shrink: Shrink,
+    name: str, reel: Reel, wanted: Sequence[int], way: Way, limits: Limits, shrink: Shrink
 ) -> dict[int, Bytes]:
-    """Decode the wanted frames, up to the first that is not to be had.
+    """Pixels of the wanted frames, up to the first that is not to be had."""
+    from av.video.reformatter import VideoReformatter
 
-    Args:
-        reference: The clip.
-        timeline: Its timeline.
-        wanted: Ascending numbers of frames.
-        limits: The largest frame.
-        cost: A seek must spare the decoding of more frames than this.
-        shrink: Applied to each frame.
-    """
     found: dict[int, Bytes] = {}
-    with opened(reference, limits) as (container, stream):
-        walk, here, size = _stamped(container, stream, timeline), 0, None
-        for number in wanted:
-            key = timeline.key_before(number)
-            if timeline.timed and key - here > cost:
-                if not _seek(container, stream, int(timeline.stamps_F[key])):
-                    return found
-                walk = _stamped(container, stream, timeline)
-            frame, walk = _advance(walk, int(timeline.stamps_F[number]))
-            if frame is None:
-                return found
-            size = size or (frame.width, frame.height)
-            limits.check_size(name_of(reference), *size)
-            found[number] = shrink(_upright(frame, size)[np.newaxis])
-            here = number + 1
+    size, reformatter = None, VideoReformatter()
+    for number, frame in reel.frames(wanted, way):
+        size = size or (frame.width, frame.height)
+        limits.check_size(name, *size)
+        found[number] = shrink(_upright(frame, size, reformatter)[np.newaxis])
     return found
 
 
-def _stamped(
-    container: InputContainer, stream: VideoStream, timeline: Timeline
-) -> Iterator[tuple[int, Any]]:
-    """Frames with their stamps; counted from the start where the file has no times."""
-    frames = decoded(container, stream)
-    if not timeline.timed:
-        return enumerate(frames)
-    return ((frame.pts, frame) for frame in frames if frame.pts is not None)
-
-
-def _advance(
-    walk: Iterator[tuple[int, Any]], stamp: int
-) -> tuple[Any | None, Iterator[tuple[int, Any]]]:
-    """Go on to the frame of a stamp; None, with nothing lost, if the walk has passed it."""
-    for at, frame in walk:
-        if at == stamp:
-            return frame, walk
-        if at > stamp:
-            return None, itertools.chain([(at, frame)], walk)
-    return None, walk
-
-
-def _seek(container: InputContainer, stream: VideoStream, stamp: int) -> bool:
-    import av
-
-    try:
-        container.seek(stamp, stream=stream, backward=True)
-    except (av.FFmpegError, OverflowError):
-        return False
-    return True
-
-
-def _upright(frame: Any, size: tuple[int, int]) -> Bytes:
+def _upright(frame: VideoFrame, size: tuple[int, int], reformatter: VideoReformatter) -> Bytes:
     """Pixels as a player shows them; a clip may change its size, its array cannot."""
     width, height = size
-    if (frame.width, frame.height) != size:
-        frame = frame.reformat(width=width, height=height, format="rgb24")
-    pixels_HWC: Bytes = frame.to_ndarray(format="rgb24")
+    colours = reformatter.reformat(frame, width=width, height=height, format="rgb24", threads=1)
+    pixels_HWC: Any = colours.to_ndarray()
     return np.ascontiguousarray(np.rot90(pixels_HWC, turn(frame) // 90))

@@ -146,6 +146,15 @@ def load_model(name: str, *, dtype: str | None = None) -> Model:
     )
 
 
+def load_tokenizer_of(name: str) -> Tokenizer:
+    """The tokenizer of a model, without its weights.
+
+    Raises:
+        CheckpointError: There is no such model, or it has none.
+    """
+    return load_tokenizer(find_weights(name)[0])
+
+
 def find_weights(name: str) -> tuple[Path, Adapter | None]:
     """A model's own directory and, where the name is an adapter's, what that adds to its weights.
 

@@ -32,6 +32,7 @@ class Policy:
         mixed_gallery: Whether scores of candidates of different modalities are on one scale;
             False for a model trained with the mask of MAMCL, which never compares them.
         small_world: Whether the model knows nothing but the small world.
+        matryoshka: Shorter lengths at which its first coordinates were trained to be a vector too.
     """
 
     pixels: PixelPolicy
@@ -42,6 +43,7 @@ class Policy:
     pooling: str = "last"
     mixed_gallery: bool = False
     small_world: bool = False
+    matryoshka: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         for name, known in _KNOWN.items():
@@ -53,8 +55,14 @@ class Policy:
                 )
 
     def to_json(self) -> dict[str, Any]:
-        """A JSON object that `from_json` reads back."""
-        return asdict(self)
+        """A JSON object that `from_json` reads back.
+
+        Without shorter lengths their key is left out: ids of models that never had it stay.
+        """
+        row = asdict(self)
+        if not self.matryoshka:
+            del row["matryoshka"]
+        return row
 
     @classmethod
     def from_json(cls, row: Mapping[str, Any]) -> Policy:
@@ -71,8 +79,10 @@ class Policy:
             )
         try:
             pixels = PixelPolicy(**_tuples(row["pixels"]))
-            return cls(**{**row, "pixels": pixels, "frames": FramePolicy(**row["frames"])})
-        except (KeyError, TypeError, AttributeError) as error:
+            frames = FramePolicy(**row["frames"])
+            lengths = tuple(int(length) for length in row.get("matryoshka", ()))
+            return cls(**{**row, "pixels": pixels, "frames": frames, "matryoshka": lengths})
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise CheckpointError(
                 f"{POLICY_FILE} does not hold a whole policy: {error}."
             ) from error

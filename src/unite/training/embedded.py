@@ -1,14 +1,14 @@
 """Embeddings kept on disk as they are made: work that was cut off goes on where it stood.
 
-A shard is a Parquet file, renamed when whole. It holds as many items as the embedder takes at a
-time: what follows a break then falls into the same batches as without it, and rounds the same.
+A shard is a Parquet file, renamed when whole. Its items go through the embedder by themselves: what
+follows a break then falls into the same batches as without it, and rounds the same.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from unite.errors import DataError
 from unite.types import Embedding, Encoder, Item
 
 SHARD = 128
-"""Embeddings a file: those of one window of `unite.embedder`."""
+"""Embeddings a file."""
 
 
 def embed_once(
@@ -49,17 +49,20 @@ def embed_once(
     kept = _read_shards(place, set(keys.values()))
     found = {name: kept[key] for name, key in keys.items() if key in kept}
     missing = [name for name in wanted if name not in found]
-    shard: dict[str, Embedding] = {}
-    results = encoder.embed(wanted[name] for name in missing)
-    for name, result in zip(missing, results, strict=True):
-        found[name] = shard[keys[name]] = result
-        if len(shard) == SHARD:
-            _write_shard(place, shard, encoder.dim)
-            shard = {}
-        progress(len(found), len(wanted))
-    if shard:
+    for names in _runs(missing, SHARD):
+        shard: dict[str, Embedding] = {}
+        results = encoder.embed(wanted[name] for name in names)
+        for name, result in zip(names, results, strict=True):
+            found[name] = shard[keys[name]] = result
+            progress(len(found), len(wanted))
         _write_shard(place, shard, encoder.dim)
     return found
+
+
+def _runs(names: Sequence[str], size: int) -> Iterator[Sequence[str]]:
+    """Runs of so many names; `itertools` has it from Python 3.12 on."""
+    for start in range(0, len(names), size):
+        yield names[start : start + size]
 
 
 def _key(name: str, item: Item) -> str:

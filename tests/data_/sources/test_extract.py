@@ -9,8 +9,8 @@ from tests.media.conftest import write_clip
 
 from unite.data.sources import Source, read_source
 from unite.data.sources.extract import keep
-from unite.data.sources.suffixes import medium_of
 from unite.errors import UniteError
+from unite.media.suffixes import medium_of
 
 
 def test_equal_content_is_one_file_and_is_not_written_again(tmp_path: Path) -> None:

@@ -7,8 +7,8 @@ import os
 from pathlib import Path
 from threading import get_ident
 
-from unite.data.sources.suffixes import suffix_of
 from unite.errors import UniteError
+from unite.media.suffixes import suffix_of
 
 
 def keep(data: bytes, folder: Path) -> str:

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from unite.data.sources.source import Row, Source
-from unite.data.sources.suffixes import medium_of
 from unite.data.sources.tables import column_names, read_table
 from unite.errors import DataError, did_you_mean
+from unite.media.suffixes import medium_of
 
 TABLES = tuple(
     f"{stem}{suffix}"

@@ -8,10 +8,10 @@ from unite.data.sources import hf, shards
 from unite.data.sources.folder import TABLES
 from unite.data.sources.mmeb import COLUMNS
 from unite.data.sources.source import Source
-from unite.data.sources.suffixes import medium_of
 from unite.data.sources.tables import SUFFIXES, column_names
 from unite.data.sources.unite import METADATA
 from unite.errors import DataError
+from unite.media.suffixes import medium_of
 
 
 def recognise(source: Source) -> str:

@@ -16,8 +16,8 @@ from typing import Any
 from unite.data.sources.extract import keep
 from unite.data.sources.sides import Part, pairs_of
 from unite.data.sources.source import Row, Source
-from unite.data.sources.suffixes import medium_of
 from unite.errors import DataError, did_you_mean
+from unite.media.suffixes import medium_of
 
 SUFFIXES = (".tar", ".tar.gz", ".tgz")
 _CAPTIONS = ("caption", "captions", "text")

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from unite.data.sources.extract import keep
-from unite.data.sources.suffixes import medium_of
 from unite.errors import DataError, did_you_mean
+from unite.media.suffixes import medium_of
 
 Part = tuple[str, Any]
 """What a cell holds: ``"text"`` and one or several texts, or ``"image"``/``"video"`` and paths."""

@@ -51,7 +51,7 @@ def _parquet(path: Path) -> Iterator[tuple[int, Any]]:
 
     number = 1
     try:
-        with pq.ParquetFile(path) as file:
+        with pq.ParquetFile(path, pre_buffer=False) as file:
             for batch in file.iter_batches(batch_size=_BATCH):
                 yield from enumerate(batch.to_pylist(), number)
                 number += batch.num_rows

@@ -77,6 +77,8 @@ def _benchmark(subset: str, group: str, in_distribution: bool) -> Benchmark:
         unverified=(
             "Whether images.zip unpacks into images/ itself or into its folders: it is to be "
             "unpacked so that the paths of the rows lie beneath images/.",
+            "The order in which the paper's prompt names the parts of an item with words and a "
+            "picture: its MMEB code is said to be adapted from VLM2Vec and is not published.",
         ),
     )
 

@@ -15,8 +15,8 @@ BENCHMARKS = (
         needs=(
             Need(
                 path="dataset_coco.json",
-                what="Karpathy's splits (dataset_coco.json of caption_datasets.zip)",
-                source="https://cs.stanford.edu/people/karpathy/deepimagesent/",
+                what="Karpathy's splits (dataset_coco.json in the archive)",
+                source="https://cs.stanford.edu/people/karpathy/deepimagesent/caption_datasets.zip",
             ),
             Need(
                 path="val2014",
@@ -36,7 +36,7 @@ BENCHMARKS = (
         options={"json": "dataset_coco.json", "images": "."},
         unverified=(
             "The paper's own scores: its table could not be recovered.",
-            "The authors' pages and terms were not among what the look-ups returned.",
+            "The licence: the authors' page was not among what the look-ups returned.",
             f"{UNITE_EVAL} reads mscoco_test.json, whose rows are nowhere published; Karpathy's "
             "5,000 test images are taken.",
         ),

@@ -46,7 +46,7 @@ BENCHMARKS = (
         metrics=IMAGE_TEXT,
         revision="huggingface.co/datasets/VLM2Vec/MSVD at 558dffd gives the counts: 670 test "
         "clips, 27,763 captions",
-        licence="not stated by the authors",
+        licence="not stated where the look-ups reached",
         source="https://www.cs.utexas.edu/users/ml/clamp/videoDescription/",
         published=both_ways(
             NAME,

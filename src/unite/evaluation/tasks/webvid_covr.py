@@ -46,7 +46,7 @@ BENCHMARKS = (
         f"src/test/blip/webvid_covr.py at adf5682). 16 frames ({UNITE_EVAL}).",
         metrics=DEPTHS,
         revision="annotation without versions",
-        licence="code and annotations MIT by the badge of the repository; WebVid is withdrawn",
+        licence="MIT by the badge of the repository; of the clips not stated there",
         source="https://github.com/lucas-ventura/CoVR",
         published=tuple(
             Published(task=f"{NAME}/vt2v", model=model, metric=metric, value=value, where=TABLE)

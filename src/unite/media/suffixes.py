@@ -6,6 +6,7 @@ from pathlib import PurePath
 
 IMAGES = frozenset((".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif"))
 VIDEOS = frozenset((".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".mpg", ".mpeg"))
+TEXTS = frozenset((".txt", ".md"))
 
 _SIGNS = {
     b"\x89PNG": ".png",

@@ -1,0 +1,103 @@
+"""Any input as a stream of items: an item file, a table, a folder, or standard input.
+
+Whatever the form, a row that is no item keeps its place and says why.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+from unite.data import item_folder, item_table
+from unite.data.json_array import elements
+from unite.data.records import BadRow, parse_row, read_rows
+from unite.errors import DataError
+from unite.types import Item
+
+STANDARD_INPUT = Path("-")
+_COUNTED = 1 << 28
+"""Bytes of a JSON array that is read twice, the first time to count its rows."""
+
+
+def read_items(
+    source: Path, on_skipped: Callable[[Path], object] = lambda path: None
+) -> Iterator[Item | BadRow]:
+    """Yield every row of an input: an item with an id, or what is wrong with the row.
+
+    Args:
+        source: JSONL, a JSON array, Parquet, a folder of pictures, clips and texts, or `-` for
+            JSONL on standard input. A row without an id is named by its number.
+        on_skipped: Called with every file of a folder that is of no kind that can be embedded.
+
+    Raises:
+        DataError: The input as a whole cannot be read.
+    """
+    if source == STANDARD_INPUT:
+        return _lines(sys.stdin.buffer)
+    if source.is_dir():
+        return item_folder.read_folder(source, on_skipped)
+    if source.suffix.lower() == ".parquet":
+        return item_table.read_table(source)
+    return _pipe(source) if _is_pipe(source) else _file(source)
+
+
+def count_items(source: Path) -> int | None:
+    """The number of rows that `read_items` will yield; None where only reading it all tells.
+
+    Raises:
+        DataError: The input as a whole cannot be read.
+    """
+    if source == STANDARD_INPUT or _is_pipe(source):
+        return None
+    if source.is_dir():
+        return sum(1 for _ in item_folder.walk(source, lambda path: None))
+    if source.suffix.lower() == ".parquet":
+        return item_table.count_rows(source)
+    try:
+        return _count(source)
+    except OSError as error:
+        raise DataError(f"Cannot read {source}: {error.strerror}.", "Check the path.") from error
+
+
+def _file(path: Path) -> Iterator[Item | BadRow]:
+    folder = path.resolve().parent
+    for number, row in read_rows(path):
+        yield parse_row(number, row, folder)
+
+
+def _is_pipe(path: Path) -> bool:
+    return path.is_fifo() or path.is_char_device()
+
+
+def _pipe(path: Path) -> Iterator[Item | BadRow]:
+    with path.open("rb") as file:
+        yield from _lines(file)
+
+
+def _lines(file: Iterable[bytes]) -> Iterator[Item | BadRow]:
+    """JSONL that is read once, a line at a time; paths are seen from the current folder."""
+    folder = Path.cwd()
+    for number, line in enumerate(file, 1):
+        if line.strip():
+            try:
+                row = json.loads(line.decode("utf-8-sig" if number == 1 else "utf-8"))
+            except (ValueError, RecursionError) as error:  # UnicodeDecodeError is one
+                row = DataError(f"Line {number} is not JSON: {getattr(error, 'msg', error)}.")
+            yield parse_row(number, row, folder)
+
+
+def _count(path: Path) -> int | None:
+    with path.open("rb") as file:
+        is_array = file.read(1024).removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"[")
+        if not is_array:
+            file.seek(0)
+            return sum(1 for line in file if line.removeprefix(b"\xef\xbb\xbf").strip())
+    if path.stat().st_size > _COUNTED:
+        return None
+    try:
+        with path.open(encoding="utf-8-sig") as text:
+            return sum(1 for _ in elements(path, text))
+    except (DataError, UnicodeDecodeError):  # reading it will say so, after the rows before it
+        return None

@@ -1,0 +1,134 @@
+"""The library as the server asks it: from one thread, with records found lately at hand."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TypeVar
+
+from unite.library.library import Library
+from unite.library.search import HOW, SearchResult, search_vector
+from unite.serve.faults import RequestError
+from unite.stores.filters import Filter
+from unite.stores.protocol import Found, Record, Row, Stats
+from unite.types import Vector
+
+T = TypeVar("T")
+REMEMBERED = 4096
+FRESH = 60.0  # seconds for which a record is believed, so that a page of pictures costs one query
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some hits of a search, how they are ranked, and whether more follow."""
+
+    ranking: str
+    how: str
+    found: list[Found]
+    more: bool
+
+
+class Shelf:
+    """Asks a library without holding up the server.
+
+    Stores keep matrices between queries and are not made for several threads; one is enough, as
+    the product itself uses all cores.
+
+    Args:
+        library: What to ask.
+    """
+
+    def __init__(self, library: Library) -> None:
+        self.library = library
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="library")
+        self._records: OrderedDict[str, tuple[float, Record]] = OrderedDict()
+
+    async def search(
+        self, vector: Vector, k: int, offset: int, where: Filter, *, raw: bool, without: str | None
+    ) -> Page:
+        """Hits from `offset` on, leaving out one record."""
+        wanted = offset + k + 1 + (without is not None)
+
+        def find() -> SearchResult:
+            return search_vector(
+                self.library, vector, k=wanted, where=where, ranking="cosine" if raw else None
+            )
+
+        result = await self._ask(find)
+        found = [one for one in result.found if one.record.id != without]
+        for one in found[offset : offset + k]:
+            self._remember(one.record)
+        more = len(found) > offset + k
+        return Page(result.ranking, HOW[result.ranking], found[offset : offset + k], more)
+
+    async def record(self, key: str) -> Record:
+        """The record that `key` names.
+
+        Raises:
+            RequestError: The library has none.
+        """
+        name = name_of(key)
+        known = self._records.get(name)
+        if known and time.monotonic() - known[0] < FRESH:
+            return known[1]
+        return (await self.row(key)).record
+
+    async def row(self, key: str) -> Row:
+        """The record that `key` names, with its vector.
+
+        Raises:
+            RequestError: The library has none.
+        """
+        name = name_of(key)
+        rows = await self._ask(lambda: self.library.store.get([name]))
+        if not rows:
+            self._records.pop(name, None)
+            raise no_item()
+        self._remember(rows[0].record)
+        return rows[0]
+
+    async def stats(self) -> Stats:
+        """How much the library holds."""
+        return await self._ask(self.library.store.stats)
+
+    def close(self) -> None:
+        """End the thread."""
+        self._thread.shutdown()
+
+    async def _ask(self, question: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, question)
+
+    def _remember(self, record: Record) -> None:
+        self._records[record.id] = (time.monotonic(), record)
+        self._records.move_to_end(record.id)
+        if len(self._records) > REMEMBERED:
+            self._records.popitem(last=False)
+
+
+def key_of(name: str) -> str:
+    """A record's id as one word for an address: ids are paths, and paths have slashes."""
+    return base64.urlsafe_b64encode(name.encode()).decode().rstrip("=")
+
+
+def name_of(key: str) -> str:
+    """The record's id again.
+
+    Raises:
+        RequestError: The word stands for none.
+    """
+    try:
+        padded = key + "=" * (-len(key) % 4)
+        return base64.b64decode(padded, altchars=b"-_", validate=True).decode()
+    except (binascii.Error, ValueError) as error:
+        raise no_item() from error
+
+
+def no_item() -> RequestError:
+    """The answer where the library lacks an item."""
+    return RequestError(404, "The library has no such item.", code="item_not_found")

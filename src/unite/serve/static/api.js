@@ -1,0 +1,57 @@
+// The server, as the page asks it.
+
+export class Failure extends Error {
+  constructor(message, status) {
+    super(message);
+    this.status = status;
+  }
+}
+
+export async function library() {
+  return answer(await reached(fetch("v1/library")));
+}
+
+// query: {text, instruction, files, like, only, where}; further: {offset, embedding}
+export async function search(query, further, signal) {
+  const fields = { k: 48 };
+  const again = further !== null;
+  if (again) Object.assign(fields, further);
+  for (const key of again ? ["like"] : ["like", "text", "instruction"]) {
+    if (query[key]) fields[key] = query[key];
+  }
+  for (const key of ["only", "where"]) if (query[key]) fields[key] = query[key];
+  const files = again ? [] : query.files;
+  return answer(await reached(fetch("v1/search", { method: "POST", signal, ...body(fields, files) })));
+}
+
+function body(fields, files) {
+  if (!files.length) {
+    return { headers: { "content-type": "application/json" }, body: JSON.stringify(fields) };
+  }
+  const form = new FormData();
+  for (const [key, value] of Object.entries(fields)) form.append(key, value);
+  for (const { kind, file } of files) form.append(kind, file, "file");
+  return { body: form };
+}
+
+async function reached(asked) {
+  try {
+    return await asked;
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new Failure("The server cannot be reached. Is unite serve running?", 0);
+  }
+}
+
+async function answer(response) {
+  const told = await response.json().catch(() => null);
+  if (response.ok && told) return told;
+  const message = told?.error?.message ?? `The server answered ${response.status}.`;
+  throw new Failure(message, response.status);
+}
+
+// Pictures and clips cannot send headers, so the token travels as a cookie.
+export function present(token) {
+  const secure = location.protocol === "https:" ? "; secure" : "";
+  document.cookie = `unite_token=${encodeURIComponent(token)}; path=/; samesite=strict${secure}`;
+}

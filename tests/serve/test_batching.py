@@ -1,0 +1,118 @@
+import asyncio
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from unite.serve.batching import Batcher
+from unite.serve.faults import RequestError
+from unite.types import Item
+
+from .running import Gated, vector_of
+
+TEXTS = [["a" * (length + part) for part in range(3)] for length in range(1, 30, 3)]
+
+
+@pytest.fixture
+def encoder() -> Gated:
+    return Gated(is_open=False)
+
+
+@pytest.fixture
+def batcher(encoder: Gated) -> Iterator[Batcher]:
+    batcher = Batcher(encoder, wait=0.05, batch=16, queue=40)
+    yield batcher
+    encoder.gate.set()
+    encoder.media_gate.set()
+    batcher.close()
+
+
+def items(*texts: str) -> list[Item]:
+    return [Item(text=text) for text in texts]
+
+
+def test_everybody_gets_his_own_and_few_batches_are_made(encoder: Gated, batcher: Batcher) -> None:
+    encoder.gate.set()
+
+    async def ask() -> None:
+        found = await asyncio.gather(*(batcher.embed(items(*texts)) for texts in TEXTS))
+        for texts, results in zip(TEXTS, found, strict=True):
+            for text, result in zip(texts, results, strict=True):
+                assert result.vector is not None
+                np.testing.assert_array_equal(result.vector, vector_of(text))
+
+    asyncio.run(ask())
+    assert sum(encoder.batches) == 30
+    assert max(encoder.batches) == 16
+    assert len(encoder.batches) <= 4
+
+
+def test_words_do_not_wait_for_media(encoder: Gated, batcher: Batcher) -> None:
+    encoder.gate.set()
+
+    async def ask() -> bool:
+        film = asyncio.create_task(batcher.embed([Item(images=("x",))]))
+        await asyncio.wait_for(batcher.embed(items("words")), 10)
+        was_done = film.done()
+        encoder.media_gate.set()
+        await film
+        return was_done
+
+    assert asyncio.run(ask()) is False
+
+
+def test_a_full_queue_turns_away_and_takes_again(encoder: Gated, batcher: Batcher) -> None:
+    async def ask() -> None:
+        waiting = asyncio.create_task(batcher.embed(items(*["a"] * 40)))
+        await asyncio.sleep(0)
+        with pytest.raises(RequestError) as turned_away:
+            await batcher.embed(items("b"))
+        assert turned_away.value.status == 429
+        assert turned_away.value.retry_after
+        encoder.gate.set()
+        assert len(await waiting) == 40
+        assert batcher.waiting == 0
+        assert len(await batcher.embed(items("b"))) == 1
+
+    asyncio.run(ask())
+
+
+def test_who_left_is_not_embedded(encoder: Gated, batcher: Batcher) -> None:
+    async def ask() -> None:
+        first = asyncio.create_task(batcher.embed(items("a")))
+        await asyncio.to_thread(encoder.begun.wait, 10)
+        gone = asyncio.create_task(batcher.embed(items("boom")))
+        await asyncio.sleep(0)
+        gone.cancel()
+        encoder.gate.set()
+        await first
+        assert len(await batcher.embed(items("b"))) == 1
+
+    asyncio.run(ask())
+    assert batcher.waiting == 0
+
+
+def test_a_failing_model_fails_those_who_wait_and_goes_on(encoder: Gated, batcher: Batcher) -> None:
+    encoder.gate.set()
+
+    async def ask() -> None:
+        with pytest.raises(RuntimeError):
+            await batcher.embed(items("boom"))
+        assert len(await batcher.embed(items("a"))) == 1
+
+    asyncio.run(ask())
+
+
+def test_the_end_finishes_what_waits(encoder: Gated, batcher: Batcher) -> None:
+    async def ask() -> None:
+        waiting = asyncio.create_task(batcher.embed(items(*["a"] * 33)))
+        await asyncio.to_thread(encoder.begun.wait, 10)
+        end = asyncio.create_task(asyncio.to_thread(batcher.close))
+        encoder.gate.set()
+        assert all(result.vector is not None for result in await waiting)
+        await end
+        with pytest.raises(RequestError) as ended:
+            await batcher.embed(items("late"))
+        assert ended.value.status == 503
+
+    asyncio.run(ask())

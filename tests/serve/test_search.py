@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from unite.embedder import Embedder
+from unite.errors import LibraryError
+from unite.library.library import Library
+from unite.library.search import search as find
+from unite.serve.app import create_app
+from unite.serve.shelf import key_of
+from unite.types import Item
+
+from .conftest import data_uri
+from .running import Gated, gated, running
+
+
+def ask(client: httpx2.Client, **body: Any) -> Any:
+    answer = client.post("/v1/search", json=body)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def ids(found: Any) -> list[str]:
+    return [hit["id"] for hit in found["hits"]]
+
+
+def test_it_finds_what_the_library_finds(
+    client: httpx2.Client, library: Library, encoder: Embedder
+) -> None:
+    found = ask(client, text="a red boat", k=4)
+    wanted = find(library, encoder, Item(text="a red boat"), k=4)
+    assert ids(found) == [key_of(hit.id) for hit in wanted.hits]
+    assert [hit["score"] for hit in found["hits"]] == pytest.approx(
+        [hit.score for hit in wanted.hits], abs=1e-4
+    )
+    assert found["ranking"] == wanted.ranking == "per-modality"
+    assert "interleaved" in found["how"]
+
+
+def test_raw_is_plain_cosine(client: httpx2.Client) -> None:
+    found = ask(client, text="a red boat", raw=True)
+    scores = [hit["score"] for hit in found["hits"]]
+    assert found["ranking"] == "cosine"
+    assert scores == sorted(scores, reverse=True)
+
+
+def test_a_picture_finds_itself_as_data_and_as_a_file(client: httpx2.Client, media: Path) -> None:
+    picture = media / "p2.png"
+    by_data = ask(client, image=data_uri(picture), only="image", k=2)
+    answer = client.post(
+        "/v1/search", files={"image": picture.read_bytes()}, data={"only": "image", "k": "2"}
+    )
+    assert by_data["hits"][0]["path"] == str(picture)
+    assert by_data["hits"][0]["score"] == pytest.approx(1, abs=1e-4)
+    assert ids(answer.json()) == ids(by_data)
+
+
+def test_a_clip_and_words_make_one_query(client: httpx2.Client, media: Path) -> None:
+    clip = media / "clip.mp4"
+    alone = ask(client, video=data_uri(clip, "video/mp4"), only="video")
+    assert alone["hits"][0]["score"] == pytest.approx(1, abs=1e-4)
+    assert alone["hits"][0]["kind"] == "video"
+    both = ask(client, video=data_uri(clip, "video/mp4"), text="at night", only="video")
+    assert both["hits"][0]["score"] < 0.9999
+
+
+def test_more_like_this_leaves_the_item_itself_out(client: httpx2.Client) -> None:
+    first = ask(client, text="a red boat")["hits"][0]["id"]
+    found = ask(client, like=first)
+    assert first not in ids(found)
+    assert len(found["hits"]) == 5
+
+
+@pytest.mark.parametrize("by_item", [False, True])
+def test_pages_join_to_the_whole(client: httpx2.Client, by_item: bool) -> None:
+    one = ask(client, text="the sea")["hits"][0]["id"]
+    query = {"like": one} if by_item else {"text": "the sea"}
+    whole = ask(client, **query, k=50)
+    assert whole["next_offset"] is None
+    pages = [ask(client, **query, k=2)]
+    while (offset := pages[-1]["next_offset"]) is not None:
+        kept = {"like": one} if by_item else {}
+        more = ask(client, embedding=pages[0]["embedding"], k=2, offset=offset, **kept)
+        pages.append(more)
+    assert [name for page in pages for name in ids(page)] == ids(whole)
+
+
+def test_filters_admit_labels_and_paths(client: httpx2.Client) -> None:
+    found = ask(client, text="x", only=["video", "text"])
+    assert {hit["modality"] for hit in found["hits"]} == {"video", "text"}
+    assert [hit["name"] for hit in ask(client, text="x", where="path:*/p1.png")["hits"]] == [
+        "p1.png"
+    ]
+    assert ask(client, text="x", where="path:*/none")["hits"] == []
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ({}, 422),
+        ({"text": "a", "like": "b"}, 422),
+        ({"text": "a", "k": 0}, 422),
+        ({"text": "a", "k": 10**9}, 422),
+        ({"text": "a", "offset": 990}, 422),
+        ({"text": "a", "only": "smell"}, 422),
+        ({"text": "a", "wher": "x"}, 422),
+        ({"text": "a", "where": "(path:x"}, 422),
+        ({"image": "/etc/passwd"}, 400),
+        ({"image": "data:image/png;base64,AAAA"}, 400),
+        ({"text": "word " * 3000}, 400),
+        ({"like": "bm9uZQ"}, 404),
+        ({"like": "é"}, 404),
+        ({"embedding": [0.0]}, 400),
+    ],
+)
+def test_refusals(client: httpx2.Client, body: dict[str, Any], status: int) -> None:
+    answer = client.post("/v1/search", json=body)
+    assert answer.status_code == status, answer.text
+    assert answer.json()["error"]["message"]
+
+
+def test_without_a_library_there_is_nothing_to_search() -> None:
+    with gated() as (server, _), server.client() as client:
+        assert client.post("/v1/search", json={"text": "a"}).status_code == 404
+        assert client.get("/v1/library").json()["error"]["code"] == "no_library"
+
+
+@pytest.mark.parametrize("mixed", [False, True])
+def test_an_empty_library_answers_with_nothing(tmp_path: Path, mixed: bool) -> None:
+    encoder = Gated()
+    library = Library.create(
+        tmp_path, model_id=encoder.model_id, model="gated", dim=encoder.dim, mixed_gallery=mixed
+    )
+    with running(create_app(library, encoder)) as server, server.client() as client:
+        assert ask(client, text="a")["hits"] == []
+        assert client.get("/v1/library").json()["count"] == 0
+
+
+def test_another_models_library_is_refused(library: Library) -> None:
+    with pytest.raises(LibraryError, match="was made with model"):
+        create_app(library, Gated())
