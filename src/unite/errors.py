@@ -10,6 +10,7 @@ UniteError
 ├── RecipeError         a training recipe is wrong
 ├── TrainingError       a process of a training run died
 ├── FilterError         a filter of a search cannot be read
+├── StudyError          a study cannot be run or its arms cannot be compared
 └── LibraryError        a media library cannot be opened or does not fit the model
 """
 
@@ -67,6 +68,10 @@ class TrainingError(UniteError):
 
 class FilterError(UniteError):
     """A filter of a search cannot be read."""
+
+
+class StudyError(UniteError):
+    """A study cannot be run, or its arms cannot be compared."""
 
 
 class LibraryError(UniteError):

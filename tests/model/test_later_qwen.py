@@ -13,7 +13,7 @@ from torch import Tensor
 
 from unite.embedder import Embedder
 from unite.model.adapters import add_adapters
-from unite.model.checkpoint import Model, build_encoder, load_model, save_model
+from unite.model.checkpoint import Model, build_encoder, built_anew, load_model, save_model
 from unite.model.config import BackboneConfig, LaterConfig, read_config
 from unite.model.later_qwen import LaterQwenEncoder, mrope_positions
 from unite.model.policy import read_policy
@@ -155,6 +155,38 @@ def test_plain_positions_equal_our_own_forward(published: Model) -> None:
         moved = other(ids_BL, length_B, patches, [(1, 4, 4)])
     assert (moved[0] - plain[0]).abs().max() > 1e-2
     assert (moved[1] - plain[1]).abs().max() < 1e-5  # text has the same places in both
+
+
+def test_mean_pooling_is_the_mean_of_a_rows_own_states(published: Model) -> None:
+    ours = published.encoder
+    assert isinstance(ours.config, BackboneConfig)
+    config = LaterConfig.from_json(ours.config.to_json())
+    last, mean = (LaterQwenEncoder(config, "1d", pooling).eval() for pooling in ("last", "mean"))
+    for encoder in (last, mean):
+        encoder.load_state_dict(ours.state_dict())
+    row = [4, 5, 6, 7]
+    with torch.inference_mode():
+        # Under causal attention the states of a row are the last states of its beginnings.
+        states = [last(torch.tensor([row[:n]]), torch.tensor([n])) for n in range(1, 5)]
+        found = mean(torch.tensor([[*row, 0, 0], [1, 2, 3, 4, 5, 6]]), torch.tensor([4, 6]))
+    assert (found[0] - torch.cat(states).mean(0)).abs().max() < 1e-5
+
+
+@pytest.mark.parametrize(("positions", "pooling"), [("mrope", None), (None, "mean")])
+def test_a_model_built_anew_keeps_its_weights_and_is_saved_as_it_is(
+    positions: str | None, pooling: str | None, published: Model, tmp_path: Path
+) -> None:
+    assert built_anew(published, positions=None, pooling="last") is published
+    model = built_anew(published, positions=positions, pooling=pooling)
+    assert (model.policy.positions, model.policy.pooling) == (positions or "1d", pooling or "last")
+    before, after = published.encoder.state_dict(), model.encoder.state_dict()
+    assert before.keys() == after.keys()
+    assert all(torch.equal(before[name], after[name]) for name in before)
+    save_model(model, tmp_path / "model")
+    again = load_model(str(tmp_path / "model"), dtype="float32")
+    assert again.policy == model.policy
+    assert isinstance(again.encoder, LaterQwenEncoder)
+    assert again.encoder.pooling == model.policy.pooling
 
 
 def test_positions_by_hand() -> None:

@@ -161,3 +161,15 @@ def test_a_fill_that_was_killed_leaves_the_cache_usable(
     same(again, preprocessor, given[:2])
     assert decoded(again, given) == 3
     same(again, preprocessor, given)
+
+
+def test_runs_side_by_side_lose_nothing_of_each_other(
+    folder: Path, preprocessor: Preprocessor, tmp_path: Path
+) -> None:
+    """Both were opened before either wrote."""
+    given = references(folder)
+    one, other = (PixelCache(tmp_path / "cache", preprocessor) for _ in range(2))
+    assert decoded(one, given[:3]) == 3
+    assert decoded(other, given) == 2
+    same(PixelCache(tmp_path / "cache", preprocessor), preprocessor, given)
+    same(one, preprocessor, given)

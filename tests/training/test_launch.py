@@ -21,6 +21,12 @@ def test_a_failing_process_ends_the_others_and_is_reported(
     assert "no recipe 'no-such-recipe'" in capfd.readouterr().err
 
 
+def test_another_program_is_started_with_its_rank(tmp_path: Path) -> None:
+    launch(["-s", f"import os; open(r'{tmp_path}/' + os.environ['RANK'], 'w').close()"], 2, 1,
+           program=["timeit", "-n", "1", "-r", "1"])  # fmt: skip
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["0", "1"]
+
+
 @pytest.mark.slow
 def test_processes_end_when_their_launcher_is_killed(changes: list[str], tmp_path: Path) -> None:
     run = tmp_path / "run"

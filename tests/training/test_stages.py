@@ -375,3 +375,18 @@ def test_a_later_backbone_is_trained_like_the_others(
     assert len(moved) == 2 * 7
     assert not any(name.startswith("visual.") for name in moved)
     assert load_model(str(finished)).policy.positions == "mrope"
+
+
+def test_positions_and_pooling_are_the_recipes_and_stay_with_the_model(
+    changes: list[str], tmp_path: Path
+) -> None:
+    short = [*changes, "optimiser.steps=2"]
+    chosen = [*short, "model.positions=mrope", "model.pooling=mean"]
+    first = train(load_recipe("small-stage1", chosen), tmp_path / "one")
+    plain = load_model(str(train(load_recipe("small-stage1", short), tmp_path / "plain")))
+    more = [part for part in short if "scratch" not in part]
+    second = train(load_recipe("small-stage2", [*more, f"model.start={first}"]), tmp_path / "two")
+    for path in (first, second):
+        policy = load_model(str(path)).policy
+        assert (policy.positions, policy.pooling) == ("mrope", "mean")
+    assert (plain.policy.positions, plain.policy.pooling) == ("1d", "last")

@@ -18,6 +18,7 @@ from unite.cli.index import index
 from unite.cli.model import app as model_app
 from unite.cli.search import search
 from unite.cli.serve import serve
+from unite.cli.study import study
 from unite.cli.train import train
 from unite.cli.world import world
 from unite.errors import UniteError
@@ -30,7 +31,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for verb in (embed, index, search, serve, train, world, demo):
+for verb in (embed, index, search, serve, train, study, world, demo):
     app.command(verb.__name__)(verb)
 app.add_typer(bench_app, name="bench")
 app.add_typer(data_app, name="data")

@@ -11,7 +11,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -126,7 +126,7 @@ def load_model(name: str, *, dtype: str | None = None) -> Model:
     policy = read_policy(base, config)
     tokenizer = load_tokenizer(base)
     _check_pads(config, tokenizer, base)
-    encoder = build_encoder(config, policy.positions)
+    encoder = build_encoder(config, policy.positions, policy.pooling)
     expected = encoder.state_dict()
     kind = _dtype(dtype, config.width)
     found = {
@@ -169,12 +169,12 @@ def find_weights(name: str) -> tuple[Path, Adapter | None]:
 
 
 def build_encoder(
-    config: BackboneConfig | LaterConfig, positions: str
+    config: BackboneConfig | LaterConfig, positions: str, pooling: str = "last"
 ) -> Qwen2VLEncoder | LaterQwenEncoder:
     """The network of a backbone, its weights still to be filled in."""
     import torch
 
-    if isinstance(config, BackboneConfig) and positions == "1d":
+    if isinstance(config, BackboneConfig) and (positions, pooling) == ("1d", "last"):
         from unite.model.qwen2_vl import Qwen2VLEncoder
 
         with torch.device("meta"):
@@ -185,7 +185,21 @@ def build_encoder(
 
     later = config if isinstance(config, LaterConfig) else LaterConfig.from_json(config.to_json())
     with no_init_weights():
-        return LaterQwenEncoder(later, positions)
+        return LaterQwenEncoder(later, positions, pooling)
+
+
+def built_anew(model: Model, *, positions: str | None, pooling: str | None) -> Model:
+    """The same weights read with other positions or another pooling; None keeps what stands."""
+    policy = replace(
+        model.policy,
+        positions=positions or model.policy.positions,
+        pooling=pooling or model.policy.pooling,
+    )
+    if policy == model.policy:
+        return model
+    encoder = build_encoder(model.encoder.config, policy.positions, policy.pooling)
+    encoder.load_state_dict(model.encoder.state_dict(), strict=True, assign=True)
+    return replace(model, encoder=encoder, policy=policy, directory=None)
 
 
 def save_model(

@@ -29,12 +29,16 @@ class LaterQwenEncoder(nn.Module):
         config: The backbone.
         positions: `mrope`: rows, columns and slices of a medium have places of their own, as these
             backbones were pretrained; `1d`: plain 0..L-1.
+        pooling: `last` token, or the `mean` over a row's tokens.
     """
 
-    def __init__(self, config: LaterConfig, positions: str = "mrope") -> None:
+    def __init__(
+        self, config: LaterConfig, positions: str = "mrope", pooling: str = "last"
+    ) -> None:
         super().__init__()
         self.config = config
         self.positions = positions
+        self.pooling = pooling
         row = {key: value for key, value in config.row.items() if key != "model_type"}
         kind = AutoConfig.for_model(config.row["model_type"], **row)
         whole = AutoModel.from_config(kind, attn_implementation="sdpa")
@@ -82,6 +86,10 @@ class LaterQwenEncoder(nn.Module):
             use_cache=False,
             **extra,
         )
+        if self.pooling == "mean":
+            inside_BL1 = (places_L < length_B[:, None])[..., None]
+            summed_BD: Tensor = (out.last_hidden_state * inside_BL1).sum(1)
+            return summed_BD / length_B[:, None]
         rows = torch.arange(len(length_B), device=length_B.device)
         pooled_BD: Tensor = out.last_hidden_state[rows, length_B - 1]
         return pooled_BD

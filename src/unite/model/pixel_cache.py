@@ -58,6 +58,8 @@ class PixelCache:
     ) -> None:
         """Decode what is missing, in spawned processes, and add it to the file.
 
+        Runs side by side wait for each other and then find what the first has decoded.
+
         Args:
             references: Pictures and clips; those already there cost a stat.
             workers: Processes; as many as cores by default.
@@ -67,10 +69,24 @@ class PixelCache:
             DataError: Some cannot be decoded; the message names the first few.
         """
         wanted = {_key(reference): reference for reference in references}
-        missing = [ref for key, ref in wanted.items() if key not in self._places]
-        if not missing:
+        if wanted.keys() <= self._places.keys():
             return
+        from filelock import FileLock
+
         self._data.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(self._data.with_suffix(".lock")):
+            if self._index.exists():
+                self._open()
+            missing = [ref for key, ref in wanted.items() if key not in self._places]
+            if missing:
+                self._add(missing, workers, progress)
+
+    def _add(
+        self,
+        missing: list[Reference],
+        workers: int | None,
+        progress: Callable[[int, int], None],
+    ) -> None:
         places, faults = dict(self._places), []
         partial = self._data.with_suffix(".partial")
         with partial.open("wb") as file:

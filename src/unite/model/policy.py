@@ -15,7 +15,7 @@ from unite.model.files import read_json
 
 POLICY_FILE = "unite.json"
 _PROCESSOR_FILE = "preprocessor_config.json"
-_KNOWN = {"prompt": ("one-word",), "positions": ("1d", "mrope"), "pooling": ("last",)}
+_KNOWN = {"prompt": ("one-word",), "positions": ("1d", "mrope"), "pooling": ("last", "mean")}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,7 +28,7 @@ class Policy:
         max_tokens: The longest input the model takes.
         prompt: The name of the prompt; `one-word` is the paper's.
         positions: `1d`: plain 0..L-1, as the released weights were trained; `mrope`: Qwen's own.
-        pooling: `last`: the hidden state of the last token.
+        pooling: `last`: the hidden state of the last token; `mean`: the mean over an item's tokens.
         mixed_gallery: Whether scores of candidates of different modalities are on one scale;
             False for a model trained with the mask of MAMCL, which never compares them.
         small_world: Whether the model knows nothing but the small world.

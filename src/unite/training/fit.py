@@ -22,9 +22,20 @@ if TYPE_CHECKING:
     from torch import nn
     from torch.optim import Optimizer
 
+    from unite.loss.module import MamclLoss
     from unite.training.feed import Feed
 
 Progress = Callable[[str, int, int], None]
+Objective = Callable[["nn.Module", Recipe], "MamclLoss"]
+"""Makes a run's loss of the network and the recipe. One that is also a callback of the trainer is
+told of every step."""
+
+
+def contrastive(network: nn.Module, recipe: Recipe) -> MamclLoss:
+    """MAMCL or InfoNCE, as the recipe has it."""
+    from unite.loss.module import MamclLoss
+
+    return MamclLoss(network, **recipe.loss.model_dump(exclude={"hard_negatives"}))
 
 
 def fit(
@@ -36,6 +47,7 @@ def fit(
     *,
     resume: bool,
     progress: Progress,
+    objective: Objective = contrastive,
 ) -> None:
     """Train a model in place: its encoder then holds the trained weights, adapters merged.
 
@@ -47,14 +59,14 @@ def fit(
         plan: The rows of every batch.
         resume: Go on from the newest whole checkpoint, if there is one.
         progress: Told what is being done, how far it is and the whole.
+        objective: Makes the loss.
 
     Raises:
         DataError: Too many samples cannot be read.
     """
     from datasets import Dataset
-    from transformers import PrinterCallback, set_seed
+    from transformers import PrinterCallback, TrainerCallback, set_seed
 
-    from unite.loss.module import MamclLoss
     from unite.model.adapters import add_adapters
     from unite.model.transformer import wrap
     from unite.training.chunked import ChunkedStep
@@ -69,7 +81,7 @@ def fit(
     if recipe.run.gradient_checkpointing:
         model.encoder.save_memory()
     wrapped = wrap(model)
-    loss = MamclLoss(wrapped, **recipe.loss.model_dump(exclude={"hard_negatives"}))
+    loss = objective(wrapped, recipe)
     figures = Figures()
     vision_cache = None
     if recipe.data.vision_cache is not None:
@@ -88,6 +100,7 @@ def fit(
             callbacks=[
                 MetricsFile(output / "metrics.jsonl", figures, plan.rows.shape[1]),
                 _bar(progress),
+                *([loss] if isinstance(loss, TrainerCallback) else []),
             ],
             optimizers=(_optimiser(recipe, loss), None),
             step=ChunkedStep(

@@ -13,8 +13,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from typing import IO
 
 from unite.errors import TrainingError
 
@@ -22,13 +23,20 @@ _POLL_SECONDS = 0.2
 _LIFELINE = "UNITE_LIFELINE"
 
 
-def launch(words: Sequence[str], processes: int, threads: int | None) -> None:
-    """Run `unite train WORDS` in several processes and wait for them.
+def launch(
+    words: Sequence[str],
+    processes: int,
+    threads: int | None,
+    *,
+    program: Sequence[str] = ("unite.cli.main", "train"),
+) -> None:
+    """Run `unite train WORDS`, or another program, in several processes and wait for them.
 
     Args:
-        words: The command line after the verb.
+        words: The command line after the program.
         processes: How many; the first one shows progress and messages.
         threads: Threads of each; None leaves torch's own choice.
+        program: A module, and the first words for it.
 
     Raises:
         TrainingError: One of them failed; the others were ended.
@@ -40,23 +48,33 @@ def launch(words: Sequence[str], processes: int, threads: int | None) -> None:
     shared |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     if threads is not None:
         shared["OMP_NUM_THREADS"] = str(threads)
-    command = [sys.executable, "-m", "unite.cli.main", "train", *words]
+    ranks = [{**shared, "RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(processes)]
     with ExitStack() as pipes:
-        children = [
-            pipes.enter_context(
-                subprocess.Popen(
-                    command,
-                    env={**shared, "RANK": str(rank), "LOCAL_RANK": str(rank), _LIFELINE: "1"},
-                    stdin=subprocess.PIPE,
-                )
-            )
-            for rank in range(processes)
-        ]
+        children = [pipes.enter_context(start([*program, *words], rank)) for rank in ranks]
         codes = _wait(children)
     if any(codes):
         raise TrainingError(
             f"Training stopped (exit codes {codes}).", "The reason stands above; mend it, --resume."
         )
+
+
+def start(
+    words: Sequence[str], environment: Mapping[str, str], output: IO[bytes] | None = None
+) -> subprocess.Popen[bytes]:
+    """Start a module of ours, which is to call `end_with_launcher`.
+
+    Args:
+        words: The module and its arguments.
+        environment: Of the process.
+        output: Where what it says goes; None: where what we say goes.
+    """
+    return subprocess.Popen(
+        [sys.executable, "-m", *words],
+        env={**environment, _LIFELINE: "1"},
+        stdin=subprocess.PIPE,
+        stdout=output,
+        stderr=output,
+    )
 
 
 def _wait(children: Sequence[subprocess.Popen[bytes]]) -> list[int]:

@@ -52,10 +52,16 @@ class LoraRecipe(_Part):
 
 
 class ModelRecipe(_Part):
-    """What training starts from: a model, or random weights of given shapes."""
+    """What training starts from: a model, or random weights of given shapes.
+
+    `positions` and `pooling` are those of the start, or plain positions and the last token, unless
+    they are said.
+    """
 
     start: str | None = None
     scratch: BackboneRecipe | None = None
+    positions: Literal["1d", "mrope"] | None = None
+    pooling: Literal["last", "mean"] | None = None
     lora: LoraRecipe | None = None
     dtype: Literal["float32", "bfloat16"] = "float32"
 

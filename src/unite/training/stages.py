@@ -21,10 +21,10 @@ from unite.data.sources import Source
 from unite.data.store import PairStore
 from unite.errors import DataError, RecipeError
 from unite.loss.gather import world_size
-from unite.model.checkpoint import Model, load_model, save_model
+from unite.model.checkpoint import Model, built_anew, load_model, save_model
 from unite.prompts import render
 from unite.training.card import model_card
-from unite.training.fit import Progress, fit, sides_of
+from unite.training.fit import Objective, Progress, contrastive, fit, sides_of
 from unite.training.recipe import Recipe, sources_of
 from unite.training.trackers import tracker_faults
 from unite.types import Pair
@@ -40,6 +40,7 @@ def train(
     resume: bool = False,
     progress: Progress = lambda what, done, total: None,
     announce: Callable[[Plan], None] = lambda plan: None,
+    objective: Objective = contrastive,
 ) -> Path:
     """Train one stage.
 
@@ -49,6 +50,7 @@ def train(
         resume: Go on from the newest whole checkpoint, if there is one.
         progress: Told what is being done, how far it is and the whole.
         announce: Told in the first process what will be seen, before training begins.
+        objective: Makes the loss; by default what the recipe says.
 
     Returns:
         The directory of the finished model.
@@ -79,7 +81,7 @@ def train(
     if _main_process():
         _write_run(output, recipe, plan, pairs)
         announce(plan)
-    fit(recipe, output, model, pairs, plan, resume=resume, progress=progress)
+    fit(recipe, output, model, pairs, plan, resume=resume, progress=progress, objective=objective)
     mixed = not recipe.loss.masked or recipe.loss.blend > 0
     done = replace(
         model, policy=replace(model.policy, mixed_gallery=mixed), name=str(finished), directory=None
@@ -229,6 +231,11 @@ def starting_model(recipe: Recipe) -> Model:
 
 
 def _start(recipe: Recipe, pairs: Iterable[Pair]) -> Model:
+    model = recipe.model
+    return built_anew(_given(recipe, pairs), positions=model.positions, pooling=model.pooling)
+
+
+def _given(recipe: Recipe, pairs: Iterable[Pair]) -> Model:
     if recipe.model.start is not None:
         return load_model(recipe.model.start, dtype=recipe.model.dtype)
     from unite.model.scratch import random_model

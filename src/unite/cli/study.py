@@ -1,0 +1,129 @@
+"""`unite study`: a grid of runs that answers one question about training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from unite.studies.arm import Setting
+    from unite.studies.registry import Budget
+    from unite.studies.study import Study
+
+_WORLD_SEED = 7
+
+
+def study(
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="composition, masking, proportions, frames, temperature, pooling or positions."
+        ),
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The study's folder.")],
+    data: Annotated[
+        Path | None,
+        typer.Option("--data", help="Folder of pairs and tasks; none: a small world is made."),
+    ] = None,
+    stage1: Annotated[str, typer.Option(help="Recipe of stage 1.")] = "small-stage1",
+    stage2: Annotated[str, typer.Option(help="Recipe of stage 2.")] = "small-stage2",
+    change: Annotated[
+        list[str] | None, typer.Option("--set", help="section.key=value, for all recipes.")
+    ] = None,
+    suite: Annotated[
+        list[str] | None,
+        typer.Option(help="What models are scored on: see `eval list`. Default: world."),
+    ] = None,
+    eval_data: Annotated[
+        Path | None, typer.Option(help="Folder of the suites.", show_default="that of the data")
+    ] = None,
+    seeds: Annotated[
+        int | None, typer.Option(min=1, help="Seeds of each arm; 3 or more give verdicts.")
+    ] = None,
+    budget: Annotated[
+        str, typer.Option(help="smoke, full, or a share of the recipes' steps.")
+    ] = "full",
+    jobs: Annotated[
+        int, typer.Option(min=1, help="Runs side by side, each then in a single process.")
+    ] = 1,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Tell what would run, and how long it would take.")
+    ] = False,
+) -> None:
+    """Run a study, or what is left of it, and write its report.
+
+    Interrupted and run again, it goes on where it stopped; runs that failed are tried again.
+    """
+    from unite.studies.arm import Setting
+    from unite.studies.registry import find_budget, find_study
+
+    found, size = find_study(name), find_budget(budget)
+    setting = Setting(
+        data=str((data or _world(out, size)).resolve()),
+        stage1=stage1,
+        stage2=stage2,
+        changes=tuple(change or ()),
+        seeds=tuple(range(seeds or size.seeds)),
+        scale=size.scale,
+        suites=tuple(suite or ["world"]),
+        eval_data=None if eval_data is None else str(eval_data.resolve()),
+    )
+    if dry_run:
+        _tell(found, setting, out, jobs)
+        return
+    _run(found, setting, out, jobs)
+
+
+def _run(found: Study, setting: Setting, out: Path, jobs: int) -> None:
+    from unite.cli.progress import progress_bars
+    from unite.studies.report import sentence, write_report
+    from unite.studies.study import conduct
+
+    out = out.resolve()
+    with progress_bars() as show:
+        outcomes = conduct(found, setting, out, jobs=jobs, progress=show)
+    for verdict in write_report(found, setting, outcomes, out):
+        typer.echo(f"{verdict.claim.text}\n  {sentence(verdict)}")
+    typer.echo(f"{out / 'report.html'}")
+    for (arm, seed), reason in outcomes.failures.items():
+        typer.echo(f"failed: {arm}, seed {seed}: {reason}", err=True)
+    if outcomes.failures:
+        raise typer.Exit(3)
+
+
+def _world(out: Path, size: Budget) -> Path:
+    """The study's own small world."""
+    from unite.cli.progress import progress_bars
+    from unite.world.build import build_world
+
+    world = out / "world"
+    with progress_bars() as show:
+        build_world(
+            world,
+            size.world,
+            _WORLD_SEED,
+            progress=lambda done, total: show("small world: drawing", done, total),
+        )
+    return world
+
+
+def _tell(found: Study, setting: Setting, out: Path, jobs: int) -> None:
+    """The runs that are wanted and the time that is left."""
+    from unite.studies.estimate import estimate
+    from unite.studies.study import planned
+
+    runs = planned(found, setting, out.resolve())
+    for run in runs:
+        state = "done" if run.last.done else run.reason or "to do"
+        typer.echo(f"{run.last.folder.name}  {run.arm.name}, seed {run.seed}: {state}")
+    cost = estimate(runs, out.resolve())
+    typer.echo(f"{len(runs)} runs, {cost.nodes} stages to train; {cost.done} are done")
+    for stage, speed in cost.pairs_per_second.items():
+        typer.echo(f"  {stage}: {speed:.0f} pairs a second, measured")
+    if cost.seconds is None:
+        typer.echo("  these recipes count in epochs: `unite train RECIPE --dry-run` tells a run")
+    else:
+        hours = cost.seconds / 3600 / jobs
+        typer.echo(f"  about {hours:.1f} hours for what is left with {jobs} side by side")

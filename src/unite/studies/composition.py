@@ -1,0 +1,221 @@
+"""`composition`: what text, image and video pairs teach, stage by stage (findings 1 to 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from unite.errors import StudyError
+from unite.studies.arm import Arm, Setting, Stage
+from unite.studies.comparison import Comparison
+from unite.studies.families import (
+    COARSE,
+    COMPOSED,
+    FINE,
+    IMAGE,
+    INSTRUCTED,
+    PURE,
+    QUESTIONS,
+    TEMPORAL,
+    TEXT,
+    TEXT_ONLY,
+    UNSEEN,
+    VIDEO,
+    VISUAL_ONLY,
+)
+from unite.studies.outcome import Outcomes
+from unite.studies.study import Study
+from unite.studies.verdict import Claim, Floor
+from unite.training.recipe import Recipe
+
+KINDS: dict[str, tuple[str, ...]] = {
+    "TT": ("tt", "nli", "msmarco", "nq", "hotpotqa", "fever", "triviaqa", "squad"),
+    "TI": ("ti_coarse", "ti_fine", "capsfusion", "laion_art", "mscoco"),
+    "TV coarse": ("tv_coarse", "internvid"),
+    "TV fine": ("tv_fine", "tarsier2"),
+}
+"""Source names of each kind of pair: the small world's, and those for the paper's sets."""
+TV = ("TV coarse", "TV fine")
+MIXES: dict[str, tuple[str, ...]] = {
+    "TT": ("TT",),
+    "TI": ("TI",),
+    "TV coarse": ("TV coarse",),
+    "TV fine": ("TV fine",),
+    "TV": TV,
+    "TT + TI": ("TT", "TI"),
+    "TT + TV": ("TT", *TV),
+    "TI + TV": ("TI", *TV),
+    "all": tuple(KINDS),
+}
+ADDED = 0.3
+"""Share of stage 2 that pairs of one kind get."""
+
+
+def stage_one(setting: Setting, outcomes: Outcomes) -> Sequence[Arm]:
+    """Retrieval adaptation with each mix alone, from one untrained model a seed."""
+    del outcomes
+    return [
+        Arm(f"stage 1: {name}", _first(setting, kinds), group="stage 1")
+        for name, kinds in MIXES.items()
+    ]
+
+
+def stage_two(setting: Setting, outcomes: Outcomes) -> Sequence[Arm]:
+    """Instruction tuning after the full mix, with more pairs of one kind or none."""
+    del outcomes
+    first = _first(setting, MIXES["all"])
+    arms = [Arm("stage 2: + nothing", (*first, _second(setting, ())), group="stage 2")]
+    for name in KINDS:
+        arms.append(Arm(f"stage 2: + {name}", (*first, _second(setting, (name,))), group="stage 2"))
+    return arms
+
+
+def fine_first_or_last(setting: Setting, outcomes: Outcomes) -> Sequence[Arm]:
+    """The fine text–video pairs in stage 1 or in stage 2, the rest equal."""
+    del outcomes
+    without = tuple(name for name in KINDS if name != "TV fine")
+    return [
+        Arm(
+            "fine video in stage 1",
+            (*_first(setting, tuple(KINDS)), _second(setting, ())),
+            group="stage 2",
+        ),
+        Arm(
+            "fine video in stage 2",
+            (*_first(setting, without), _second(setting, ("TV fine",))),
+            group="stage 2",
+        ),
+    ]
+
+
+def claims(outcomes: Outcomes) -> Sequence[Claim]:
+    """The paper's findings 1 to 3."""
+    del outcomes
+    ti, tv, fine = "stage 1: TI", "stage 1: TV", "stage 1: TV fine"
+    return [
+        Claim(
+            "Text–video pairs alone beat text–image pairs alone on image–text tasks.",
+            "paper, finding 1",
+            (Comparison(IMAGE, fine, ti), Comparison(IMAGE, tv, ti)),
+        ),
+        Claim(
+            "Text–video pairs carry over to images better than text–image pairs do to video.",
+            "paper, finding 1, in direction",
+            (Comparison(IMAGE, tv, ti, 0.0, other_metric=VIDEO),),
+        ),
+        Claim(
+            "Instruction tasks gain more from text–text and text–image pairs than from text–video.",
+            "paper, finding 2",
+            tuple(
+                Comparison(INSTRUCTED, f"stage 2: + {ours}", f"stage 2: + {theirs}")
+                for ours in ("TT", "TI")
+                for theirs in TV
+            ),
+        ),
+        Claim(
+            "Fine text–video pairs help video tasks more in stage 1 than in stage 2.",
+            "paper, finding 3",
+            (Comparison(VIDEO, "fine video in stage 1", "fine video in stage 2"),),
+        ),
+        Claim(
+            "In stage 1 fine text–video pairs teach more than coarse ones.",
+            "paper, finding 3",
+            tuple(Comparison(metric, fine, "stage 1: TV coarse") for metric in (VIDEO, TEMPORAL)),
+        ),
+    ]
+
+
+def spread(weights: Mapping[str, float], shares: Mapping[str, float]) -> dict[str, float]:
+    """The shares of kinds dealt out to their sources, by the sources' own weights.
+
+    Raises:
+        StudyError: There are no sources of a kind.
+    """
+    found: dict[str, float] = {}
+    for kind, share in shares.items():
+        of_kind = {name: weights[name] for name in KINDS[kind] if weights.get(name)}
+        if not of_kind:
+            raise StudyError(
+                f"The recipe has no sources of the kind {kind}.",
+                f"Name its sources as one of {', '.join(KINDS[kind])}, with a weight each.",
+            )
+        whole = sum(of_kind.values())
+        found |= {name: round(share * weight / whole, 9) for name, weight in of_kind.items()}
+    return found
+
+
+def weights_change(weights: Mapping[str, float]) -> str:
+    """The change that gives sources these weights and leaves no others."""
+    inner = ", ".join(f"{name} = {weight}" for name, weight in weights.items())
+    return f"data.weights={{ {inner} }}"
+
+
+def _weights(recipe: Recipe) -> dict[str, float]:
+    """What a recipe gives its sources; 1 each where it says nothing."""
+    return {name: recipe.data.weights.get(name, 1.0) for name in recipe.data.sources}
+
+
+def _only(recipe: Recipe, wanted: Mapping[str, float]) -> str:
+    """The change to these weights, 0 for the recipe's other sources."""
+    return weights_change({name: wanted.get(name, 0.0) for name in recipe.data.sources})
+
+
+def kind_weights(setting: Setting) -> dict[str, float]:
+    """What the recipe of stage 1 gives each kind of pair, in any unit."""
+    weights = _weights(setting.first)
+    return {kind: sum(weights.get(name, 0.0) for name in names) for kind, names in KINDS.items()}
+
+
+def first_stages(setting: Setting, shares: Mapping[str, float]) -> tuple[Stage, ...]:
+    """Stage 1 with these shares of kinds, from an untrained model that knows all sources' words."""
+    recipe = setting.first
+    wanted = spread(_weights(recipe), shares)
+    stage = Stage(setting.stage1, (_only(recipe, wanted),))
+    if recipe.model.scratch is None:
+        return (stage,)
+    return Stage(setting.stage1, untrained=True), stage
+
+
+def _first(setting: Setting, kinds: Sequence[str]) -> tuple[Stage, ...]:
+    return first_stages(setting, dict.fromkeys(kinds, 1 / len(kinds)))
+
+
+def _second(setting: Setting, kinds: Sequence[str]) -> Stage:
+    """Instruction tuning, `ADDED` of it with pairs of stage 1."""
+    weights = _weights(setting.second)
+    replay = {name for kind in KINDS.values() for name in kind}
+    own = {name: weight for name, weight in weights.items() if name not in replay}
+    whole = sum(own.values())
+    rest = 1 - ADDED if kinds else 1.0
+    wanted = {name: round(rest * weight / whole, 9) for name, weight in own.items()}
+    wanted |= spread(weights, {kind: ADDED / len(kinds) for kind in kinds})
+    return Stage(setting.stage2, (_only(setting.second, wanted),))
+
+
+COMPOSITION = Study(
+    name="composition",
+    title="What text, image and video pairs teach, stage by stage",
+    question="Equal budgets of each kind of pair and of their mixes in stage 1, from one untrained "
+    "model a seed; then instruction tuning after the full mix with more pairs of one kind, and "
+    "fine text–video pairs in one stage or the other.",
+    phases=(stage_one, stage_two, fine_first_or_last),
+    claims=claims,
+    metrics=(
+        TEXT,
+        IMAGE,
+        VIDEO,
+        TEMPORAL,
+        COARSE,
+        FINE,
+        COMPOSED,
+        TEXT_ONLY,
+        VISUAL_ONLY,
+        QUESTIONS,
+        UNSEEN,
+    ),
+    floor=Floor("stage 1: all", PURE, 0.60),
+    limits=(
+        "Pairs are counted, not tokens: a clip costs more than a picture, and a picture more than "
+        "a sentence.",
+        "All kinds show the same world: differences between real corpora are not in it.",
+    ),
+)

@@ -1,0 +1,111 @@
+"""Runs of a study carried out one after another or side by side, resumable at any point."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import ExitStack
+
+from unite.studies.node import FAILURE, LOG, Node, Run, write_json
+from unite.training.launch import start
+
+_POLL_SECONDS = 0.1
+_INTERRUPTED = (130, -2, -15)
+
+Progress = Callable[[int, int], None]
+
+
+def nodes_of(runs: Iterable[Run]) -> list[Node]:
+    """The distinct nodes of some runs, parents before children, scored if any run wants that."""
+    found: dict[str, Node] = {}
+    for run in runs:
+        for node in run.nodes:
+            name = node.folder.name
+            if name not in found or node.scored:
+                found[name] = node  # a dict keeps the place that a name had first
+    return list(found.values())
+
+
+def carry_out(
+    nodes: Sequence[Node],
+    *,
+    jobs: int = 1,
+    progress: Progress = lambda done, total: None,
+) -> None:
+    """Do all work that is left; a node that fails is left with its reason, others go on.
+
+    Args:
+        nodes: What is wanted, parents before children.
+        jobs: Processes side by side. With more than one, each run trains in a single process.
+        progress: Told the nodes done and all of them.
+    """
+    waiting = [node for node in nodes if not node.done]
+    for node in waiting:
+        (node.folder / FAILURE).unlink(missing_ok=True)  # a new attempt
+    done = len(nodes) - len(waiting)
+    running: dict[str, tuple[Node, subprocess.Popen[bytes]]] = {}
+    with ExitStack() as stack:
+        stack.callback(_end, running)
+        progress(done, len(nodes))
+        while waiting or running:
+            for node in _ready(waiting, running, jobs):
+                waiting.remove(node)
+                if node.parent is not None and node.parent.reason() is not None:
+                    _fail(node, f"what it starts from failed: {node.parent.reason()}")
+                    done += 1
+                    progress(done, len(nodes))
+                else:
+                    running[node.folder.name] = (node, _begin(node, stack))
+            for name, (node, child) in list(running.items()):
+                if child.poll() is not None:
+                    del running[name]
+                    _close(child)
+                    _settle(node, child.returncode)
+                    done += 1
+                    progress(done, len(nodes))
+            if running:
+                time.sleep(_POLL_SECONDS)
+
+
+def _ready(waiting: Sequence[Node], running: Collection[str], jobs: int) -> list[Node]:
+    """The next nodes that may begin: what they start from is there, or has failed."""
+    ready = [
+        node
+        for node in waiting
+        if node.parent is None
+        or node.parent.reason() is not None
+        or (node.parent.model.exists() and node.parent.folder.name not in running)
+    ]
+    return ready[: jobs - len(running)]
+
+
+def _begin(node: Node, stack: ExitStack) -> subprocess.Popen[bytes]:
+    node.write_spec()
+    log = stack.enter_context((node.folder / LOG).open("ab"))
+    return start(["unite.studies.work", str(node.folder)], dict(os.environ), log)
+
+
+def _settle(node: Node, code: int) -> None:
+    if code in _INTERRUPTED:
+        raise KeyboardInterrupt
+    if not node.done and node.reason() is None:
+        _fail(node, f"its process ended with code {code}: see {node.folder / LOG}")
+
+
+def _fail(node: Node, reason: str) -> None:
+    write_json(node.folder / FAILURE, {"error": reason})
+
+
+def _end(running: Mapping[str, tuple[Node, subprocess.Popen[bytes]]]) -> None:
+    for _, child in running.values():
+        child.terminate()
+    for _, child in running.values():
+        _close(child)
+
+
+def _close(child: subprocess.Popen[bytes]) -> None:
+    if child.stdin is not None:
+        child.stdin.close()
+    child.wait()

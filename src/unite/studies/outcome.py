@@ -1,0 +1,136 @@
+"""What the runs of a study have shown so far, and how it is asked.
+
+Shapes: Q queries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from unite.studies.node import RESULT, Run, read_json
+from unite.studies.scoring import TaskResult
+
+Values = npt.NDArray[np.float64]
+Part = Literal["all", "tuning", "test"]
+"""Which queries count: with something to tune, every second one is for that and the others test."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one run came to.
+
+    Attributes:
+        tasks: A row a task.
+        gap: Distances between the mean vectors of two modalities.
+        pairs: What it saw in all its stages.
+        seconds: Its training and scoring, of shared stages too.
+        pairs_per_second: Of its last stage.
+    """
+
+    tasks: tuple[TaskResult, ...]
+    gap: Mapping[str, float]
+    pairs: float
+    seconds: float
+    pairs_per_second: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A score: the mean over tasks of the share of queries answered first.
+
+    Attributes:
+        name: As tables call it.
+        takes: Which tasks count.
+        what: `answer`: the first hit is an answer; `wrong modality`: it is of a modality that
+            was not asked for.
+    """
+
+    name: str
+    takes: Callable[[TaskResult], bool]
+    what: Literal["answer", "wrong modality"] = "answer"
+
+    def values(self, outcome: Outcome, part: Part = "all") -> dict[str, Values]:
+        """1 or 0 for each query (Q,) of each task that counts."""
+        found = {}
+        for task in outcome.tasks:
+            if self.takes(task):
+                found[f"{task.split}/{task.task}"] = _part(self._value(task), part)
+        return found
+
+    def of(self, outcome: Outcome, part: Part = "all") -> float:
+        """The score; nan if no task counts."""
+        means = [float(value_Q.mean()) for value_Q in self.values(outcome, part).values()]
+        return sum(means) / len(means) if means else float("nan")
+
+    def _value(self, task: TaskResult) -> Values:
+        if self.what == "answer":
+            return np.array([rank == 1 for rank in task.rank_Q], np.float64)
+        pairs = zip(task.first_Q, task.target_Q, strict=True)
+        return np.array([first != target for first, target in pairs], np.float64)
+
+
+class Outcomes:
+    """Outcomes by arm and seed, and the reasons of those that failed.
+
+    Args:
+        runs: The study's runs; those not yet done are left out.
+    """
+
+    def __init__(self, runs: Iterable[Run]) -> None:
+        self.runs: list[Run] = []
+        self.failures: dict[tuple[str, int], str] = {}
+        self._found: dict[str, dict[int, Outcome]] = {}
+        self.add(runs)
+
+    def add(self, runs: Iterable[Run]) -> None:
+        """Take in more runs."""
+        for run in runs:
+            self.runs.append(run)
+            path = run.last.folder / RESULT
+            if path.exists():
+                self._found.setdefault(run.arm.name, {})[run.seed] = read_outcome(path, run)
+            elif run.reason is not None:
+                self.failures[run.arm.name, run.seed] = run.reason
+
+    @property
+    def arms(self) -> list[str]:
+        """Names of all arms, in order."""
+        return list(dict.fromkeys(run.arm.name for run in self.runs))
+
+    def of(self, arm: str) -> dict[int, Outcome]:
+        """An arm's outcomes by seed."""
+        return self._found.get(arm, {})
+
+    def scores(self, arm: str, metric: Metric, part: Part = "all") -> list[float]:
+        """An arm's scores, in order of the seeds."""
+        return [metric.of(outcome, part) for _, outcome in sorted(self.of(arm).items())]
+
+    def best(self, arms: Sequence[str], metric: Metric, part: Part) -> str | None:
+        """The arm of the highest mean score; the first of equal ones, None if none is there."""
+        means = {arm: np.mean(self.scores(arm, metric, part)) for arm in arms if self.of(arm)}
+        return max(means, key=lambda arm: means[arm]) if means else None
+
+
+def read_outcome(path: Path, run: Run) -> Outcome:
+    """Read a node's result."""
+    row: dict[str, Any] = read_json(path)
+    trained = [read_json(node.folder / "trained.json") for node in run.nodes]
+    return Outcome(
+        tasks=tuple(TaskResult.from_json(task) for task in row["tasks"]),
+        gap=row["gap"],
+        pairs=sum(node.pairs for node in run.nodes),
+        seconds=sum(part["seconds"] for part in trained) + row["scoring_seconds"],
+        pairs_per_second=trained[-1]["pairs_per_second"],
+    )
+
+
+def _part(value_Q: Values, part: Part) -> Values:
+    if part == "all":
+        return value_Q
+    return value_Q[0::2] if part == "tuning" else value_Q[1::2]

@@ -1,0 +1,163 @@
+"""Scores of a finished model; all that studies know of evaluation is here.
+
+Shapes: Q queries, D width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from itertools import combinations
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from unite.errors import StudyError
+from unite.evaluation.registry import read, select
+from unite.evaluation.results import Result
+from unite.evaluation.runner import run
+from unite.evaluation.task import Task
+from unite.evaluation.vectors import VectorCache, item_key
+from unite.types import Encoder
+
+if TYPE_CHECKING:
+    from unite.model.checkpoint import Model
+
+Vectors = Mapping[str, npt.NDArray[np.float32]]
+_NOT_FOUND = 1 << 30
+"""The rank of an answer that is not in the gallery."""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskResult:
+    """How a model answered the queries of one task.
+
+    Attributes:
+        task: Its name.
+        split: The part of the suite.
+        family: What it tests.
+        kind: Modalities of query and answer, such as `text→image`.
+        candidates: Size of the gallery.
+        rank_Q: Rank of each query's best answer, counted from 1.
+        target_Q: Modality of each query's answer.
+        first_Q: Modality of each query's first hit.
+    """
+
+    task: str
+    split: str
+    family: str
+    kind: str
+    candidates: int
+    rank_Q: tuple[int, ...]
+    target_Q: tuple[str, ...]
+    first_Q: tuple[str, ...]
+
+    @property
+    def control(self) -> bool:
+        """Whether it asks with one part of a composed query only."""
+        return self.task.endswith(("_text_only", "_visual_only"))
+
+    @classmethod
+    def from_json(cls, row: dict[str, Any]) -> TaskResult:
+        """Read what `dataclasses.asdict` gave."""
+        known: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in row.items()}
+        return cls(**known)
+
+
+def score(
+    model: Model,
+    data: Path,
+    kept: Path,
+    *,
+    suites: Sequence[str],
+    frames: int | None = None,
+    keep_decoded: bool = False,
+) -> dict[str, Any]:
+    """Score a model on the tasks of some suites.
+
+    Args:
+        model: What is scored.
+        data: The folder of the suites.
+        kept: Where vectors are kept, for a scoring that is interrupted.
+        suites: See `unite eval list`.
+        frames: Frames of a clip where a task does not say; None: the model's own policy.
+        keep_decoded: Decode all media once, and keep them in the folder for the next model.
+
+    Returns:
+        `tasks`: a row a task; `gap`: see `modality_gap`.
+
+    Raises:
+        DataError: A suite is not there, or a medium cannot be decoded.
+        StudyError: An item cannot be embedded: arms would not be scored alike.
+    """
+    from unite.embedder import Embedder
+    from unite.model.pixel_cache import PixelCache
+    from unite.model.preprocess import Preprocessor, media_of
+
+    tasks = [task for benchmark in select(suites) for task in read(benchmark, data)]
+
+    def encoder_for(nframes: int | None) -> Encoder:
+        policy = model.policy.with_frames(nframes or frames)
+        opened = replace(model, policy=policy)
+        if not keep_decoded:
+            return Embedder(opened)
+        cache = PixelCache(data / ".decoded", Preprocessor(model.tokenizer, policy))
+        cache.fill(media_of(i for task in tasks if task.nframes == nframes for i in task.items))
+        return Embedder(opened, see=cache.see)
+
+    done = run(tasks, encoder_for, cache=kept)
+    failures = [failure for result in done.results for failure in result.failures]
+    if failures:
+        first = failures[0]
+        raise StudyError(
+            f"{len(failures)} items of the tasks cannot be embedded; {first.id}: {first.error}",
+            "Mend or remove them: all arms must answer the same queries.",
+        )
+    vectors = VectorCache(kept, done.model_ids[tasks[0].nframes])
+    return {
+        "tasks": [
+            asdict(told(task, result)) for task, result in zip(tasks, done.results, strict=True)
+        ],
+        "gap": modality_gap(tasks, vectors),
+    }
+
+
+def told(task: Task, result: Result) -> TaskResult:
+    """A task's result, a value a query."""
+    modality = {str(item.id): item.modality.label for item in task.candidates}
+    asking = sorted({item.modality.label for item in task.queries})
+    targets = [target.label for target in task.target_modality]
+    ranks = [rank_A[0] if len(rank_A) else np.inf for rank_A in result.ranks]
+    return TaskResult(
+        task=task.name,
+        split=task.split,
+        family=task.family,
+        kind=f"{'/'.join(asking)}→{'/'.join(sorted(set(targets)))}",
+        candidates=len(task.candidates),
+        rank_Q=tuple(int(rank) if np.isfinite(rank) else _NOT_FOUND for rank in ranks),
+        target_Q=tuple(targets),
+        first_Q=tuple(modality[hits[0][0]] if hits else "" for hits in result.hits),
+    )
+
+
+def modality_gap(tasks: Sequence[Task], vectors: VectorCache | Vectors) -> dict[str, float]:
+    """Distances between the mean vectors of candidates of two modalities (Liang et al., 2022).
+
+    Returns:
+        By the pair's name, `image|text`, and their mean as `mean`. Candidates with other frames
+        than the first task's are left out.
+    """
+    by_modality: dict[str, dict[str, npt.NDArray[np.float32]]] = {}
+    for task in tasks:
+        for item in task.candidates:
+            key = item_key(item)
+            if key in vectors:
+                by_modality.setdefault(item.modality.label, {})[key] = vectors[key]
+    centre = {name: np.mean(list(rows.values()), axis=0) for name, rows in by_modality.items()}
+    gaps = {
+        f"{one}|{other}": float(np.linalg.norm(centre[one] - centre[other]))
+        for one, other in combinations(sorted(centre), 2)
+    }
+    return gaps | ({"mean": sum(gaps.values()) / len(gaps)} if gaps else {})

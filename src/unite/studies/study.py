@@ -1,0 +1,116 @@
+"""A study: phases of arms, what is measured of them, and what is claimed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from unite.errors import StudyError
+from unite.studies.arm import Arm, Setting
+from unite.studies.grid import carry_out, nodes_of
+from unite.studies.node import Run, plan
+from unite.studies.outcome import Metric, Outcomes, Part
+from unite.studies.verdict import Claim, Floor, Verdict, judge
+
+Phase = Callable[[Setting, Outcomes], Sequence[Arm]]
+"""Arms that follow from what earlier phases have shown; without outcomes, as many of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """One question about training.
+
+    Attributes:
+        name: Its name on the command line.
+        title: A line.
+        question: A few sentences: what is varied, what is held equal.
+        phases: In order.
+        claims: What is decided when all has been run.
+        metrics: Columns of its table.
+        floor: Its reference arm and what that must have learned, stated beforehand.
+        part: Which queries the report counts; `test` where others served for tuning.
+        limits: What the study cannot say.
+    """
+
+    name: str
+    title: str
+    question: str
+    phases: tuple[Phase, ...]
+    claims: Callable[[Outcomes], Sequence[Claim]]
+    metrics: tuple[Metric, ...]
+    floor: Floor
+    part: Part = "all"
+    limits: tuple[str, ...] = ()
+
+
+def planned(study: Study, setting: Setting, root: Path) -> list[Run]:
+    """All runs as far as they can be told; later phases with what is known now.
+
+    Raises:
+        RecipeError: A recipe does not hold.
+        StudyError: Arms of one group have unequal budgets.
+    """
+    outcomes = Outcomes(())
+    for phase in study.phases:
+        outcomes.add(plan(phase(setting, outcomes), setting, root))
+    return outcomes.runs
+
+
+def conduct(
+    study: Study,
+    setting: Setting,
+    root: Path,
+    *,
+    jobs: int = 1,
+    progress: Callable[[str, int, int], None] = lambda what, done, total: None,
+) -> Outcomes:
+    """Run what is left of a study.
+
+    Args:
+        study: What to run.
+        setting: Data, recipes, seeds and scale.
+        root: The study's folder.
+        jobs: Runs side by side; with more than one, each trains in a single process.
+        progress: Told the work's name, the pieces done and all of them.
+
+    Returns:
+        Outcomes of all phases; failed runs are among them with their reasons.
+
+    Raises:
+        RecipeError: A recipe does not hold.
+        StudyError: Arms of one group have unequal budgets, or the folder is in use.
+    """
+    if jobs > 1:
+        setting = replace(setting, changes=(*setting.changes, "run.processes=1"))
+    planned(study, setting, root)  # what cannot be run is refused before anything is
+    outcomes = Outcomes(())
+    with _alone(root):
+        for number, phase in enumerate(study.phases, 1):
+            runs = plan(phase(setting, outcomes), setting, root)
+            name = f"{study.name} {number}/{len(study.phases)}"
+            carry_out(nodes_of(runs), jobs=jobs, progress=partial(progress, name))
+            outcomes.add(runs)
+    return outcomes
+
+
+@contextmanager
+def _alone(root: Path) -> Iterator[None]:
+    """Hold a study's folder; the lock of a killed process is gone with it."""
+    root.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(root / ".lock", timeout=0):
+            yield
+    except Timeout as error:
+        raise StudyError(
+            f"Another process runs a study in {root}.", "Wait for it, or choose another folder."
+        ) from error
+
+
+def verdicts(study: Study, outcomes: Outcomes) -> list[Verdict]:
+    """A verdict for each claim."""
+    return [judge(claim, outcomes, study.floor, study.part) for claim in study.claims(outcomes)]

@@ -1,0 +1,129 @@
+"""The tables of a report, as rows of strings that every format prints alike."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from statistics import mean, stdev
+
+from unite.studies.comparison import Finding
+from unite.studies.outcome import Metric, Outcomes, Part
+from unite.studies.scoring import TaskResult
+from unite.studies.study import Study
+from unite.studies.verdict import Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A heading and rows of cells; the first cell of each is text, the others are numbers."""
+
+    title: str
+    head: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+def score_tables(study: Study, outcomes: Outcomes) -> list[Table]:
+    """Scores of every arm, a table for each group."""
+    groups: dict[str, list[str]] = {}
+    for run in outcomes.runs:
+        arms = groups.setdefault(run.arm.group, [])
+        if run.arm.name not in arms:
+            arms.append(run.arm.name)
+    head = ("arm", "seeds", *(metric.name for metric in study.metrics), "gap", "pairs/s")
+    tables = []
+    for group, arms in groups.items():
+        part: Part = "tuning" if group in ("tuning", "search") else study.part
+        rows = [_row(arm, study.metrics, outcomes, part) for arm in arms]
+        queries = "" if part == "all" else f", {part} queries"
+        tables.append(Table(f"R@1 in % (group: {group}{queries})", head, tuple(rows)))
+    return tables
+
+
+def family_table(outcomes: Outcomes, part: Part) -> Table:
+    """R@1 of every task, a row a task, a column an arm; controls and new combinations apart."""
+    arms = [arm for arm in outcomes.arms if outcomes.of(arm)]
+    names: dict[tuple[str, str], None] = {}
+    for arm in arms:
+        for outcome in outcomes.of(arm).values():
+            names |= {(task.split, task.task): None for task in outcome.tasks}
+    rows = []
+    for split, name in names:
+        metric = Metric(name, partial(_is, split, name))
+        rows.append((f"{split}/{name}", *(spread(outcomes.scores(a, metric, part)) for a in arms)))
+    return Table("R@1 in % of each task", ("task", *arms), tuple(rows))
+
+
+def failure_table(outcomes: Outcomes) -> Table:
+    """What failed, and why."""
+    rows = [(arm, str(seed), reason) for (arm, seed), reason in outcomes.failures.items()]
+    return Table("Runs that failed", ("arm", "seed", "reason"), tuple(rows))
+
+
+def finding_table(verdict: Verdict) -> Table:
+    """The numbers of a verdict."""
+    head = ("comparison", "difference", "95 % interval", "bound", "says", "seeds", "p (queries)")
+    rows = tuple(_finding_row(finding) for finding in verdict.findings)
+    return Table("", head, rows)
+
+
+def spread(scores: Sequence[float]) -> str:
+    """Mean ± standard deviation over seeds, in %."""
+    known = [100 * score for score in scores if not math.isnan(score)]
+    if not known:
+        return "–"
+    if len(known) == 1:
+        return f"{known[0]:.1f}"
+    return f"{mean(known):.1f} ± {stdev(known):.1f}"
+
+
+def points(value: float) -> str:
+    """A difference of scores in points."""
+    return f"{100 * value:+.1f}"
+
+
+def told(finding: Finding) -> str:
+    """What is compared, in words."""
+    comparison = finding.comparison
+    other = comparison.other_metric
+    where = f"{comparison.metric.name}"
+    against = comparison.other if other is None else f"{comparison.other} in {other.name}"
+    return f"{comparison.arm} − {against}, {where}"
+
+
+def _row(arm: str, metrics: Sequence[Metric], outcomes: Outcomes, part: Part) -> tuple[str, ...]:
+    found = list(outcomes.of(arm).values())
+    cells = [spread(outcomes.scores(arm, metric, part)) for metric in metrics]
+    gap = _mean([outcome.gap["mean"] for outcome in found if "mean" in outcome.gap])
+    speed = _mean([o.pairs_per_second for o in found if o.pairs_per_second])
+    return (
+        arm,
+        str(len(found)),
+        *cells,
+        "–" if gap is None else f"{gap:.2f}",
+        "–" if speed is None else f"{speed:.0f}",
+    )
+
+
+def _is(split: str, name: str, task: TaskResult) -> bool:
+    return (task.split, task.task) == (split, name)
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return mean(values) if values else None
+
+
+def _finding_row(finding: Finding) -> tuple[str, ...]:
+    name = told(finding)
+    if finding.missing:
+        return (name, "–", "–", points(finding.comparison.bound), "–", "–", "–")
+    return (
+        name,
+        points(finding.mean),
+        f"{points(finding.low)} … {points(finding.high)}",
+        points(finding.comparison.bound),
+        finding.answer,
+        ", ".join(points(value) for value in finding.differences),
+        "–" if finding.p is None else f"{finding.p:.3f}",
+    )

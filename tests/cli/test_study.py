@@ -1,0 +1,47 @@
+"""The verb end to end; a whole study in small is slow."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from unite.cli.main import app
+from unite.studies.registry import STUDIES
+from unite.world.build import build_world
+
+RUNNER = CliRunner()
+
+
+def test_its_help_names_every_study() -> None:
+    said = RUNNER.invoke(app, ["study", "--help"], env={"COLUMNS": "200"}).output
+    assert all(name in said for name in STUDIES)
+
+
+def test_an_unknown_study_is_one_line(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "unite.cli.main", "study", "maskin", "-o", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.strip() == ("unite: There is no study 'maskin'. Did you mean 'masking'?")
+
+
+@pytest.mark.slow
+def test_a_study_runs_tells_its_cost_and_reports(tmp_path: Path) -> None:
+    build_world(tmp_path / "world", 40, 3)
+    words = ["study", "pooling", "-o", str(tmp_path / "out"), "--data", str(tmp_path / "world")]
+    words += ["--budget", "0.01", "--seeds", "3", "--jobs", "2"]
+    command = [sys.executable, "-m", "unite.cli.main", *words, "--set", "optimiser.batch_size=16"]
+    environment = {**os.environ, "COLUMNS": "160"}
+    dry = subprocess.run(
+        [*command, "--dry-run"], env=environment, capture_output=True, text=True, check=False
+    )
+    assert dry.returncode == 0, dry.stderr
+    assert "6 runs, 12 stages to train; 0 are done" in dry.stdout
+    assert "pairs a second, measured" in dry.stdout
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "No verdict: the reference arm 'last token' has not learned" in done.stdout
+    report = (tmp_path / "out" / "report.md").read_text()
+    assert "6 of 6 runs finished" in report

@@ -1,0 +1,85 @@
+"""Real processes: killed, resumed, failing."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from tests.studies.conftest import NARROW, TINY, first, second
+
+from unite.studies.arm import Arm, Setting, Stage
+from unite.studies.grid import carry_out, nodes_of
+from unite.studies.node import FAILURE, TRAINED, plan, read_json, write_json
+
+STUDY = f"""
+import sys
+from pathlib import Path
+from unite.studies.arm import Arm, Setting, Stage
+from unite.studies.grid import carry_out, nodes_of
+from unite.studies.node import plan
+
+changes = ({", ".join(map(repr, TINY))}, "optimiser.steps=40", "run.save_every=2")
+stage = Stage("small-stage1", ({", ".join(map(repr, NARROW))},))
+runs = plan([Arm("one", (stage,))], Setting(sys.argv[1], changes=changes, seeds=(0,)), Path(sys.argv[2]))
+carry_out(nodes_of(runs))
+"""
+
+
+def test_a_node_whose_beginning_failed_is_a_row_too(setting: Setting, tmp_path: Path) -> None:
+    bad = Stage("small-stage1", (*NARROW, "data.sources.tt=train/nothing.json"))
+    runs = plan([Arm("bad", (bad, second()))], setting, tmp_path)
+    seen: list[tuple[int, int]] = []
+    carry_out(nodes_of(runs), progress=lambda done, total: seen.append((done, total)))
+    assert seen[-1] == (2, 2)
+    (run,) = runs
+    assert "nothing.json" in (run.reason or "")
+    assert "what it starts from failed" in read_json(run.last.folder / FAILURE)["error"]
+
+
+def test_nothing_is_started_where_all_is_done(setting: Setting, tmp_path: Path) -> None:
+    runs = plan([Arm("one", (first(), second()))], setting, tmp_path)
+    for node in runs[0].nodes:
+        write_json(node.folder / TRAINED, {})
+        write_json(node.folder / "result.json", {})
+    carry_out(nodes_of(runs), progress=lambda done, total: None)
+    assert not list(tmp_path.rglob("spec.json"))
+
+
+@pytest.mark.slow
+def test_killed_anywhere_it_goes_on_and_no_process_is_left(world: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-c", STUDY, str(world), str(tmp_path)]
+    parent = subprocess.Popen(command)
+    deadline = time.monotonic() + 300
+    while not list(tmp_path.glob("runs/*/train/checkpoint-4")):
+        assert parent.poll() is None, "it ended before it could be killed"
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    listed = Path(f"/proc/{parent.pid}/task/{parent.pid}/children").read_text().split()
+    os.kill(parent.pid, signal.SIGKILL)
+    parent.wait()
+    while any(_alive(int(pid)) for pid in listed):
+        assert time.monotonic() < deadline, "a process outlived its study"
+        time.sleep(0.05)
+    (folder,) = tmp_path.glob("runs/*")
+    assert not (folder / TRAINED).exists()
+    assert subprocess.run(command, check=False, timeout=300).returncode == 0
+    assert (folder / "result.json").exists()
+    steps = [
+        row["step"]
+        for line in (folder / "train" / "metrics.jsonl").read_text().splitlines()
+        if "loss" in (row := json.loads(line))
+    ]
+    assert steps[-1] == 40
+    assert steps.count(2) == 1, "it began anew instead of going on"
+
+
+def _alive(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"

@@ -1,0 +1,108 @@
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from tests.loss.test_module import features
+from torch import Tensor
+
+from unite.errors import StudyError
+from unite.loss import MamclLoss
+from unite.studies.objectives import QueueLoss, ShapedLoss, objective
+from unite.training.fit import contrastive
+from unite.training.recipe import load_recipe
+
+
+def both(plain: dict[str, Any], shaped: dict[str, Any]) -> tuple[MamclLoss, MamclLoss, Tensor]:
+    """Loss and gradient of both; the gradients' largest difference."""
+    grads, losses = [], []
+    for kind, options in ((MamclLoss, plain), (ShapedLoss, shaped)):
+        table, joint, _ = features(count=40, negatives=12)
+        loss = kind(table, temperature=0.05, **options)
+        value = loss([joint])
+        value.backward()
+        grads.append(table.vector_RD.grad)
+        losses.append(loss)
+        losses[-1].value = value.detach()
+    return *losses, (grads[0] - grads[1]).abs().max()
+
+
+@pytest.mark.parametrize(
+    ("plain", "shaped"),
+    [
+        ({"masked": False}, {"weight": 1.0}),
+        ({"masked": True}, {"weight": 0.0}),
+        ({"masked": True}, {"weight": 0.0, "split": True}),
+        ({"masked": True}, {"weight": 0.0, "anneal": 1.0}),
+    ],
+)
+def test_its_ends_are_infonce_and_mamcl(plain: dict[str, Any], shaped: dict[str, Any]) -> None:
+    reference, loss, apart = both(plain, shaped)
+    torch.testing.assert_close(loss.value, reference.value)
+    assert apart < 1e-12
+    assert reference.last is not None
+    assert loss.last is not None
+    if "split" not in shaped:
+        assert torch.equal(loss.last.correct_A, reference.last.correct_A)
+        assert torch.equal(loss.last.rivals_A, reference.last.rivals_A)
+
+
+def test_a_weight_lies_between_them_and_a_softer_temperature_does() -> None:
+    table, joint, _ = features(count=40, negatives=12)
+    ends = [MamclLoss(table, temperature=0.05, masked=m)([joint]) for m in (True, False)]
+    for options in ({"weight": 0.1}, {"weight": 0.1, "cross_temperature": 0.1}):
+        between = ShapedLoss(table, temperature=0.05, **options)([joint])
+        assert ends[0] < between < ends[1]
+
+
+def test_the_mask_is_lifted_over_the_run() -> None:
+    table, _, _ = features()
+    loss = ShapedLoss(table, weight=0.0, anneal=1.0)
+    weights = []
+    for step in range(5):
+        loss.on_step_begin(None, SimpleNamespace(global_step=step, max_steps=5), None)
+        weights.append(loss.weight)
+    assert weights == [0.0, 0.25, 0.5, 0.75, 1.0]
+
+
+def test_the_queues_candidates_are_rivals_without_gradient() -> None:
+    table, joint, plain = features(count=6, negatives=0)
+    loss = QueueLoss(table, batches=2, temperature=0.05, masked=False)
+    first = loss([joint])
+    torch.testing.assert_close(first, MamclLoss(table, temperature=0.05, masked=False)([joint]))
+    moved = {**joint, "content_id": joint["content_id"] + 1000, "also_id": joint["also_id"] + 1000}
+    second = loss([moved])  # other meanings: all six of the first batch are rivals
+    assert second > first
+    assert loss.last is not None
+    assert (loss.last.rivals_A >= 6).all()
+    kept = [part["vector"] for part in loss._queue]
+    assert len(kept) == 2
+    assert not any(part.requires_grad for part in kept)
+    torch.testing.assert_close(kept[0], plain["candidate_ND"])
+
+
+def test_the_queue_knows_equal_meanings_and_its_length() -> None:
+    table, joint, _ = features(count=6, negatives=0)
+    loss = QueueLoss(table, batches=1, temperature=0.05, masked=False)
+    for _ in range(3):
+        loss([joint])
+    assert loss.last is not None
+    reference = MamclLoss(table, temperature=0.05, masked=False)
+    reference([joint])
+    assert reference.last is not None
+    own = loss.last.duplicates_A - reference.last.duplicates_A
+    assert (own >= 1).all()  # a row's own candidate of the batch before is no rival
+    assert len(loss._queue) == 1
+
+
+def test_an_objective_is_made_of_its_row() -> None:
+    table, _, _ = features()
+    recipe = load_recipe("small-stage2", ["loss.temperature=0.07"])
+    assert objective(None) is contrastive
+    made = objective({"kind": "shaped", "weight": 0.3, "split": True})(table, recipe)
+    assert isinstance(made, ShapedLoss)
+    assert (made.temperature, made.weight, made.split) == (0.07, 0.3, True)
+    with pytest.raises(StudyError, match="Did you mean 'shaped'"):
+        objective({"kind": "shapd"})
+    with pytest.raises(StudyError, match="one process and one direction"):
+        objective({"kind": "shaped", "weight": 0.3})(table, load_recipe("small-stage1"))

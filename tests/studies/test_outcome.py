@@ -1,0 +1,66 @@
+import math
+
+import pytest
+from tests.studies.conftest import Made, ranks, task
+
+from unite.studies.families import FINE, IMAGE, MIXED, PURE, TEXT, TEXT_ONLY, VIDEO, WRONG
+from unite.studies.node import FAILURE, write_json
+from unite.studies.outcome import Metric, Outcome, Outcomes
+from unite.studies.scoring import TaskResult
+
+
+def outcome(*tasks: TaskResult) -> Outcome:
+    return Outcome(tasks, {}, 0.0, 0.0, None)
+
+
+def test_tasks_weigh_equally() -> None:
+    found = outcome(task([1] * 10, "a"), task([2] * 90, "b"))
+    assert PURE.of(found) == 0.5
+
+
+def test_queries_for_tuning_and_for_the_test_are_apart() -> None:
+    found = outcome(task([1, 2, 1, 2, 1]))
+    assert FINE.of(found, "tuning") == 1.0
+    assert FINE.of(found, "test") == 0.0
+    assert FINE.of(found) == 0.6
+    sizes = [len(FINE.values(found, part)["seen_combinations/t2i"]) for part in ("tuning", "test")]
+    assert sizes == [3, 2]
+
+
+def test_the_wrong_modality_is_counted_whatever_the_rank() -> None:
+    mixed = TaskResult(
+        "mixed", "seen_combinations", "mixed", "text→image/text", 9, (1, 3, 2, 2),
+        ("image", "image", "text", "text"), ("image", "text", "text", "image"),
+    )  # fmt: skip
+    assert WRONG.of(outcome(mixed)) == 0.5
+    assert MIXED.of(outcome(mixed)) == 0.25
+    assert math.isnan(PURE.of(outcome(mixed)))
+
+
+def test_families_go_by_what_is_asked_and_answered() -> None:
+    control = task([1], "vt2v_text_only", "composed")
+    for metric, counts in ((IMAGE, True), (VIDEO, False), (TEXT, False), (TEXT_ONLY, False)):
+        assert bool(metric.values(outcome(task([1])))) is counts
+    assert TEXT_ONLY.of(outcome(control)) == 1.0
+    assert math.isnan(PURE.of(outcome(control)))
+
+
+def test_the_best_arm_is_the_first_of_equals(made: Made) -> None:
+    outcomes = made({"a": [ranks(50)], "b": [ranks(60)], "c": [ranks(60)], "d": [[]]})
+    assert outcomes.best(["a", "b", "c", "d"], PURE, "all") == "b"
+    assert outcomes.best(["d"], PURE, "all") is None
+
+
+def test_runs_that_failed_have_their_reason(made: Made) -> None:
+    outcomes = made({"a": [ranks(50), []]})
+    assert outcomes.arms == ["a"]
+    assert not outcomes.failures
+    write_json(outcomes.runs[1].nodes[0].folder / FAILURE, {"error": "no room"})
+    assert Outcomes(outcomes.runs).failures == {("a", 1): "stage 1: no room"}
+
+
+def test_scores_are_in_order_of_seeds(made: Made) -> None:
+    outcomes = made({"a": [ranks(50), ranks(60), ranks(70)]})
+    metric = Metric("all", lambda _: True)
+    assert outcomes.scores("a", metric) == pytest.approx([0.5, 0.6, 0.7])
+    assert outcomes.of("a")[0].pairs == 2 * 4 * 16

@@ -1,0 +1,66 @@
+from dataclasses import asdict
+from json import dumps, loads
+
+import numpy as np
+import pytest
+
+from unite.evaluation.runner import run
+from unite.evaluation.task import Task
+from unite.evaluation.vectors import item_key
+from unite.studies.scoring import TaskResult, modality_gap, told
+from unite.types import Embedding, Item, Modality
+
+TEXTS = [Item(id=f"t{i}", text=f"text {i}") for i in range(2)]
+IMAGES = [Item(id=f"i{i}", images=(f"{i}.png",)) for i in range(2)]
+
+
+class Fake:
+    """An encoder that looks vectors up."""
+
+    model_id, dim = "fake", 2
+
+    def __init__(self, **rows: list[float]) -> None:
+        items = {str(item.id): item for item in (*TEXTS, *IMAGES)}
+        self.known = {
+            item_key(items[name]): np.array(row, np.float32) for name, row in rows.items()
+        }
+
+    def embed(self, items):  # noqa: ANN001, ANN201
+        for item in items:
+            yield Embedding(self.known[item_key(item)])
+
+
+def task(candidates: list[Item], positives: list[set[int]], targets: list[Modality]) -> Task:
+    return Task(
+        "t2i", "seen", "fine", tuple(TEXTS), tuple(candidates),
+        tuple(frozenset(answers) for answers in positives), tuple(targets),
+    )  # fmt: skip
+
+
+def scored(given: Task, fake: Fake) -> TaskResult:
+    (result,) = run([given], lambda _: fake).results
+    return told(given, result)
+
+
+def test_ranks_and_first_hits_by_hand() -> None:
+    fake = Fake(t0=[1, 0], t1=[0, 1], i0=[0.8, 0.6], i1=[0.6, 0.8])
+    mixed = task([*IMAGES, *TEXTS], [{0}, {1}], [Modality.IMAGE] * 2)
+    found = scored(mixed, fake)
+    assert found.rank_Q == (2, 2)  # each text finds itself first
+    assert found.first_Q == ("text", "text")
+    assert found.target_Q == ("image", "image")
+    assert found.kind == "text→image"
+    assert scored(task(IMAGES, [{0}, {1}], [Modality.IMAGE] * 2), fake).rank_Q == (1, 1)
+
+
+def test_the_gap_is_the_distance_of_means() -> None:
+    known = Fake(t0=[1, 0], t1=[1, 0], i0=[0, 1], i1=[0, -1]).known
+    both = task([*IMAGES, *TEXTS], [{0}, {1}], [Modality.IMAGE] * 2)
+    assert modality_gap([both], known) == pytest.approx({"image|text": 1.0, "mean": 1.0})
+    assert modality_gap([task(IMAGES, [{0}, {1}], [Modality.IMAGE] * 2)], known) == {}
+
+
+def test_a_result_reads_back() -> None:
+    result = TaskResult("a", "b", "c", "d", 3, (1, 2), ("image", "text"), ("text", "text"))
+    assert TaskResult.from_json(loads(dumps(asdict(result)))) == result
+    assert not result.control

@@ -1,0 +1,68 @@
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+from tests.studies.conftest import finish, first, ranks, second, task
+
+from unite.errors import StudyError
+from unite.studies.arm import Arm, Setting
+from unite.studies.comparison import Comparison
+from unite.studies.families import FINE, PURE
+from unite.studies.node import plan
+from unite.studies.outcome import Outcomes
+from unite.studies.study import Study, conduct, planned, verdicts
+from unite.studies.verdict import Claim, Floor
+
+
+def arm(temperature: float) -> Arm:
+    return Arm(f"τ {temperature}", (first(), second(f"loss.temperature={temperature}")))
+
+
+def begin(setting: Setting, outcomes: Outcomes) -> list[Arm]:
+    del setting, outcomes
+    return [arm(0.02), arm(0.04)]
+
+
+def go_on(setting: Setting, outcomes: Outcomes) -> list[Arm]:
+    """Between the better one and the next."""
+    del setting
+    best = outcomes.best(["τ 0.02", "τ 0.04"], PURE, "all") or "τ 0.02"
+    return [arm(float(best.split()[1]) + 0.01)]
+
+
+STUDY = Study("s", "S", "Q.", (begin, go_on), lambda _: [Claim("C.", "us", (Comparison(PURE, "τ 0.05", "τ 0.02"),))], (PURE,),
+              Floor("τ 0.02", FINE, 0.1))  # fmt: skip
+
+
+def test_a_later_phase_follows_from_what_an_earlier_one_showed(
+    setting: Setting, tmp_path: Path
+) -> None:
+    names = [run.arm.name for run in planned(STUDY, setting, tmp_path)]
+    assert names == ["τ 0.02", "τ 0.04", "τ 0.03"]
+    for run, hits in zip(
+        plan(begin(setting, Outcomes(())), setting, tmp_path), (5, 9), strict=True
+    ):
+        finish(run, [task(ranks(hits, 10))])
+    runs = planned(STUDY, setting, tmp_path)
+    assert [run.arm.name for run in runs] == ["τ 0.02", "τ 0.04", "τ 0.05"]
+    finish(runs[-1], [task(ranks(10, 10))])
+    outcomes = conduct(STUDY, setting, tmp_path)  # all is there: nothing is started
+    assert outcomes.scores("τ 0.05", PURE) == [1.0]
+    assert [verdict.ruling for verdict in verdicts(STUDY, outcomes)] == ["no verdict"]
+
+
+def test_what_cannot_be_run_is_refused_before_anything_is(setting: Setting, tmp_path: Path) -> None:
+    longer = replace(arm(0.03), stages=(first(), second("optimiser.steps=8")))
+    study = replace(STUDY, phases=(lambda *_: [*begin(setting, Outcomes(())), longer],))
+    with pytest.raises(StudyError, match="unequal budgets"):
+        conduct(study, setting, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_has_one_study_at_a_time(setting: Setting, tmp_path: Path) -> None:
+    with (
+        FileLock(tmp_path / ".lock"),
+        pytest.raises(StudyError, match="Another process runs a study"),
+    ):
+        conduct(STUDY, setting, tmp_path)

@@ -1,0 +1,66 @@
+"""One node from spec to result, in this process."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from tests.studies.conftest import first, second
+
+from unite.studies import work
+from unite.studies.arm import Arm, Setting, Stage
+from unite.studies.families import MIXED, PURE
+from unite.studies.node import FAILURE, RESULT, TRAINED, Run, plan, read_json
+from unite.studies.outcome import Outcomes
+
+
+@pytest.fixture(scope="module")
+def run(world: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    from tests.studies.conftest import TINY
+
+    queue = replace(second("loss.masked=false"), objective={"kind": "queue", "batches": 2})
+    setting = Setting(data=str(world), changes=TINY, seeds=(3,))
+    root = tmp_path_factory.mktemp("study")
+    untrained = Stage("small-stage1", first().changes, untrained=True)
+    (run,) = plan([Arm("queue", (untrained, first(), queue))], setting, root)
+    for node in run.nodes:
+        node.write_spec()
+        assert work.main(node.folder) == 0
+    return run
+
+
+def test_a_chain_is_trained_and_its_end_is_scored(run: Run) -> None:
+    assert [(node.folder / RESULT).exists() for node in run.nodes] == [False, False, True]
+    assert all(node.done for node in run.nodes)
+    outcome = Outcomes([run]).of("queue")[3]
+    assert outcome.pairs == 2 * 4 * 16
+    assert outcome.pairs_per_second is not None
+    assert 0 <= PURE.of(outcome) <= 1
+    (mixed,) = MIXED.values(outcome).values()
+    assert len(mixed) == 6 * 16
+    assert set(outcome.gap) >= {"image|text", "image|video", "mean"}
+
+
+def test_only_what_is_needed_stays(run: Run) -> None:
+    left = {path.name for path in (run.last.folder / "train").iterdir()}
+    assert {"model", "metrics.jsonl", "recipe.json"} <= left
+    assert not any(name.startswith("checkpoint") for name in left)
+    assert "pairs" not in left
+
+
+def test_what_is_done_is_not_done_again(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = (run.last.folder / TRAINED).stat().st_mtime_ns
+    (run.last.folder / RESULT).unlink()  # killed while it was scored
+    monkeypatch.setattr(work, "train_here", pytest.fail)
+    assert work.main(run.last.folder) == 0
+    assert (run.last.folder / TRAINED).stat().st_mtime_ns == before
+    assert run.last.done
+
+
+def test_a_failure_leaves_its_reason(setting: Setting, tmp_path: Path) -> None:
+    bad = Stage("small-stage1", ("data.g_min=16", "data.sources.tt=train/nothing.json"))
+    (run,) = plan([Arm("bad", (bad,))], replace(setting, changes=()), tmp_path)
+    run.last.write_spec()
+    assert work.main(run.last.folder) == 1
+    assert "nothing.json" in read_json(run.last.folder / FAILURE)["error"]
+    assert run.reason is not None
+    assert not run.last.done
