@@ -15,5 +15,6 @@ def test_bytes_tell_their_ending() -> None:
     assert suffix_of(b"\x89PNG\r\n") == ".png"
     assert suffix_of(b"\0\0\0\x20ftypavif") == ".avif"
     assert suffix_of(b"\0\0\0\x20ftypisom") == ".mp4"
+    assert suffix_of(b"\0\0\0\x08wide\0\0") == ".mov"
     assert suffix_of(b"RIFF1234WEBP") == ".webp"
     assert suffix_of(b"words") == ""

@@ -31,7 +31,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for verb in (embed, index, search, serve, train, world, demo, study):
+for verb in (embed, index, search, serve, train, study, world, demo):
     app.command(verb.__name__)(verb)
 app.add_typer(bench_app, name="bench")
 app.add_typer(data_app, name="data")

@@ -19,6 +19,7 @@ _SIGNS = {
     b"\x00\x00\x01\xba": ".mpg",
 }
 _RIFF = {b"WEBP": ".webp", b"AVI ": ".avi"}
+_BOXES = {b"moov", b"mdat", b"free", b"skip", b"wide"}  # how old QuickTime files begin
 _STILLS = {b"avif", b"avis", b"heic", b"heix", b"mif1", b"msf1"}  # brands of ISO media files
 
 
@@ -34,6 +35,8 @@ def suffix_of(data: bytes) -> str:
     """The ending that a file of these bytes should have; empty if they are of no known form."""
     if data[4:8] == b"ftyp":
         return ".avif" if data[8:12] in _STILLS else ".mp4"
+    if data[4:8] in _BOXES:
+        return ".mov"
     if data[:4] == b"RIFF":
         return _RIFF.get(data[8:12], "")
     return next((suffix for sign, suffix in _SIGNS.items() if data.startswith(sign)), "")

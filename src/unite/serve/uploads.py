@@ -21,26 +21,12 @@ from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import UploadFile
 
 from unite.errors import ItemError, MediaError
+from unite.media.suffixes import medium_of, suffix_of
 from unite.serve.faults import RequestError
 from unite.serve.schemas import ItemForm
 from unite.types import Clip, Item
 
 Kind = Literal["image", "video"]
-
-_PICTURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF8", b"BM", b"II*\0", b"MM\0*")
-_CLIPS = (b"\x1aE\xdf\xa3", b"\0\0\1\xba", b"\0\0\1\xb3")  # Matroska and WebM; MPEG-1 and -2
-_RIFF: dict[bytes, Kind] = {b"WEBP": "image", b"AVI ": "video"}
-_BOXES = (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide")  # MP4 and QuickTime
-_STILLS = (b"avif", b"avis")
-
-
-def kind_of(head: bytes) -> Kind | None:
-    """What a file is by its first 12 bytes; None for what is not opened."""
-    if head[:4] == b"RIFF":
-        return _RIFF.get(head[8:12])
-    if head.startswith(_PICTURES) or (head[4:8] == b"ftyp" and head[8:12] in _STILLS):
-        return "image"
-    return "video" if head.startswith(_CLIPS) or head[4:8] in _BOXES else None
 
 
 class Uploads:
@@ -150,7 +136,7 @@ def _write_copy(path: Path, source: UploadFile) -> None:
 def _check_kind(path: Path, wanted: Kind) -> None:
     with path.open("rb") as file:
         head = file.read(12)
-    found = kind_of(head)
+    found = medium_of(f"file{suffix_of(head)}")
     if not head:
         raise MediaError(f"The {wanted} is empty.", "Send its bytes.")
     if found is None:
