@@ -9,6 +9,7 @@ UniteError
 ├── CheckpointError     a model is incomplete, unknown or not ours
 ├── RecipeError         a training recipe is wrong
 ├── TrainingError       a process of a training run died
+├── FilterError         a filter of a search cannot be read
 └── LibraryError        a media library cannot be opened or does not fit the model
 """
 
@@ -62,6 +63,10 @@ class RecipeError(UniteError):
 
 class TrainingError(UniteError):
     """A process of a training run died; it has said why."""
+
+
+class FilterError(UniteError):
+    """A filter of a search cannot be read."""
 
 
 class LibraryError(UniteError):

@@ -10,7 +10,8 @@ from unite.library.ingest import ingest
 from unite.library.library import Library, LibraryFacts
 from unite.library.search import HOW, interleave, search, search_vector
 from unite.stores.exact import ExactStore
-from unite.stores.protocol import Filter, Found, Record, Row
+from unite.stores.filters import AnyOf, HasModality, PathMatches
+from unite.stores.protocol import Found, Record, Row
 from unite.types import Item
 
 from .conftest import new_library
@@ -71,17 +72,17 @@ def test_scores_stay_cosines_whatever_the_ranking() -> None:
 
 
 def test_one_modality_is_ranked_by_cosine() -> None:
-    result = search_vector(gallery(mixed=False), QUERY, where=Filter(frozenset({"image"})))
+    result = search_vector(gallery(mixed=False), QUERY, where=HasModality("image"))
     assert result.ranking == "cosine"
     assert [hit.id for hit in result.hits] == BY_COSINE[:3]
 
 
 def test_filters_reach_every_list() -> None:
-    assert ids(gallery(mixed=False), where=Filter(frozenset({"image", "video"}))) == [
+    assert ids(gallery(mixed=False), where=AnyOf((HasModality("image"), HasModality("video")))) == [
         "image0", "video0", "image1", "video1", "image2",
     ]  # fmt: skip
-    assert ids(gallery(mixed=False), where=Filter(glob="*1")) == ["image1", "video1"]
-    assert ids(gallery(mixed=False), where=Filter(frozenset({"audio"}))) == []
+    assert ids(gallery(mixed=False), where=PathMatches("*1")) == ["image1", "video1"]
+    assert ids(gallery(mixed=False), where=HasModality("audio")) == []
 
 
 def test_interleaving_breaks_ties_by_score_then_id() -> None:
@@ -101,7 +102,7 @@ def test_a_file_finds_itself(library: Library, encoder: FakeEncoder, media: Path
     assert result.hits[0].path == str(media / "a.png")
     assert result.hits[0].score == pytest.approx(1.0, abs=1e-6)
     assert len(result.hits) == 5
-    text = search(library, encoder, Item(text="p" * 700), where=Filter(frozenset({"text"})))
+    text = search(library, encoder, Item(text="p" * 700), where=HasModality("text"))
     assert text.found[0].record.text == "p" * 700
 
 

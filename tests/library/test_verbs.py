@@ -140,7 +140,7 @@ def test_search_filters(call: Call, filled: Path) -> None:
 
     assert labels("--only", "image,video") == ["image", "image", "video"]
     assert labels("--only", "text", "-k", "1") == ["text"]
-    assert labels("--glob", "*.jpg") == ["image"]
+    assert labels("--where", "path:*.jpg") == ["image"]
     assert labels("--only", "text+image") == []
 
 
@@ -160,7 +160,7 @@ def test_a_path_is_no_markup(call: Call, tmp_path: Path) -> None:
 
 
 def test_nothing_found_is_said_on_stderr(call: Call, filled: Path) -> None:
-    result = call("search", "-l", filled, "x", "--glob", "nowhere")
+    result = call("search", "-l", filled, "x", "--where", "path:nowhere")
     assert (result.exit_code, result.stdout) == (0, "")
     assert "Nothing in the library" in result.stderr
 

@@ -1,15 +1,17 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+import warnings
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from qdrant_client import QdrantClient
 
 from unite.stores.exact import ExactStore
 from unite.stores.lance import LanceStore
 from unite.stores.protocol import Record, Row, Store
+from unite.stores.qdrant import QdrantStore
 
 DIM = 16
 LABELS = ("image", "video", "text", "text+image")
@@ -44,13 +46,19 @@ def rows(count: int = 60, seed: int = 0) -> list[Row]:
     ]
 
 
-Make = Callable[..., Store]
+def in_memory(dim: int = DIM) -> QdrantStore:
+    """Qdrant's local mode, which ignores indexes of payloads and says so each time."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Payload indexes have no effect", UserWarning)
+        return QdrantStore.create(QdrantClient(":memory:"), "records", dim)
 
 
-@pytest.fixture(params=["exact", "lance", "lance-engine"])
+@pytest.fixture(params=["exact", "lance", "lance-engine", "qdrant"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
-    """Every engine; the last is forced to let LanceDB itself search."""
+    """Every engine; the third is forced to let LanceDB itself search."""
     if request.param == "exact":
         return ExactStore(DIM)
+    if request.param == "qdrant":
+        return in_memory()
     limit = 0 if request.param == "lance-engine" else 200_000
     return LanceStore.create(str(tmp_path / "db"), DIM, exact_limit=limit)

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from unite.errors import LibraryError
-from unite.stores.lance import TABLE, LanceStore
-from unite.stores.protocol import Filter
+from unite.stores.filters import HasTag, Not
+from unite.stores.indexing import TABLE
+from unite.stores.lance import LanceStore
+from unite.stores.lance_schema import LATER, migrate, schema, to_arrow
+from unite.stores.protocol import Row
 
 from .conftest import DIM, rows, unit
 
@@ -20,7 +24,8 @@ def test_a_table_is_found_again_with_its_width(tmp_path: Path) -> None:
     LanceStore.create(str(tmp_path), DIM).upsert(made)
     again = LanceStore.open(str(tmp_path))
     assert again.dim == DIM
-    assert again.records() == [row.record for row in made]
+    held = sorted(again.records(), key=lambda one: one.id)
+    assert held == [row.record for row in made]
 
 
 def test_no_table_is_an_error_with_a_remedy(tmp_path: Path) -> None:
@@ -58,27 +63,47 @@ def test_a_reader_follows_a_writer(tmp_path: Path) -> None:
     assert len(reader.search(made[0].vector, 10)) == 5
 
 
-def test_matrices_are_read_once_per_version_and_bounded(tmp_path: Path) -> None:
-    store = LanceStore.create(str(tmp_path), DIM, exact_limit=30)
-    store.upsert(rows(24))
-    query = unit(DIM, seed=1)
-    store.search(query, 3)
-    held = dict(store._matrices)
-    store.search(query, 5)
-    assert dict(store._matrices) == held
-    for label in ("image", "video", "text"):
-        store.search(query, 3, Filter(frozenset({label})))
-        assert sum(len(ids) for ids, _ in store._matrices.values()) <= 30
-    store.delete(["r000"])
-    store.search(query, 3)
-    assert len(store._matrices) == 1
-
-
 def test_stores_import_neither_lancedb_nor_torch_until_used() -> None:
     code = (
-        "import sys, unite.stores.lance, unite.stores.exact, unite.library.ingest,"
+        "import sys, unite.stores.opening, unite.stores.grammar, unite.stores.exact, unite.library.ingest,"
         " unite.library.search, unite.sheets;"
-        "heavy = {'lancedb', 'pyarrow', 'torch', 'av', 'PIL', 'jinja2', 'rich'} & set(sys.modules);"
+        "heavy = {'lancedb', 'pyarrow', 'torch', 'av', 'PIL', 'jinja2', 'rich', 'qdrant_client'} & set(sys.modules);"
         "assert not heavy, heavy"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def old_table(folder: Path) -> None:
+    """A table as the first version made it."""
+    import lancedb
+    import pyarrow as pa
+
+    made, new = rows(4), schema(DIM)
+    old = pa.schema([new.field(name) for name in new.names if name not in LATER])
+    data = to_arrow(made, DIM, new).select(old.names).cast(old)
+    lancedb.connect(str(folder)).create_table(TABLE, data)
+
+
+def test_a_table_of_the_first_version_is_brought_up_to_date(tmp_path: Path) -> None:
+    old_table(tmp_path)
+    store = LanceStore.open(str(tmp_path))
+    assert sorted(one.id for one in store.records()) == [f"r{n:03}" for n in range(4)]
+    assert store.get(["r000"])[0].record == rows(1)[0].record
+    tagged = replace(rows(1)[0].record, tags=("a",), duration=2.0, width=3, height=4)
+    store.upsert([Row(tagged, unit(DIM))])
+    assert store.get(["r000"])[0].record == tagged
+    assert store.count(HasTag("a")) == 1
+    assert store.count(Not(HasTag("a"))) == 3
+    assert len(store.search(unit(DIM), 9)) == 4
+    assert LanceStore.open(str(tmp_path)).count() == 4
+
+
+def test_two_that_bring_it_up_to_date_at_once(tmp_path: Path) -> None:
+    import lancedb
+
+    old_table(tmp_path)
+    late = lancedb.connect(str(tmp_path)).open_table(TABLE)
+    LanceStore.open(str(tmp_path))
+    migrate(late)
+    assert set(LATER) <= set(late.schema.names)
+    assert LanceStore.open(str(tmp_path)).count() == 4

@@ -4,45 +4,9 @@ import numpy as np
 import pytest
 
 from unite.errors import LibraryError
-from unite.stores.protocol import EVERYTHING, Filter, Found, Row, check_query, stack
+from unite.stores.protocol import Found, Row, check_query, stack
 
 from .conftest import record, unit
-
-
-@pytest.mark.parametrize(
-    ("glob", "path", "admitted"),
-    [
-        ("*.png", "/a/b.png", True),
-        ("*.png", "/a/b.PNG", False),
-        ("*.png", "/a/b.png.bak", False),
-        ("/a/?.png", "/a/b.png", True),
-        ("/a/?.png", "/a/bb.png", False),
-        ("/a/*", "/a/deep/er/b.png", True),
-        ("*[x]*", "/a/[x].png", True),
-        ("*[x]*", "/a/x.png", False),
-        ("*.png", "/a/line\nbreak.png", True),
-        ("/a.b", "/aXb", False),
-        ("", "/a", False),
-        ("*", "", True),
-    ],
-)
-def test_a_glob_speaks_of_the_whole_path(glob: str, path: str, admitted: bool) -> None:
-    assert Filter(glob=glob).admits(record("r", path=path)) is admitted
-
-
-def test_labels_are_compared_whole() -> None:
-    fused = record("r", modality="text+image")
-    assert Filter(frozenset({"text+image"})).admits(fused)
-    assert not Filter(frozenset({"text", "image"})).admits(fused)
-    assert not Filter(frozenset()).admits(fused)
-    assert EVERYTHING.admits(fused)
-
-
-def test_both_conditions_hold_together() -> None:
-    where = Filter(frozenset({"image"}), "*.png")
-    assert where.admits(record("r", path="/a.png"))
-    assert not where.admits(record("r", path="/a.jpg"))
-    assert not where.admits(record("r", path="/a.png", modality="text"))
 
 
 def test_a_found_record_becomes_a_hit() -> None:

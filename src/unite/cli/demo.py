@@ -176,13 +176,13 @@ def _answer(console: Console, library: Library, encoder: Embedder, path: Path) -
     from unite.data.records import parse_item
     from unite.library.search import HOW, search
     from unite.sheets import Section, SheetHit
-    from unite.stores.protocol import Filter
+    from unite.stores.filters import EVERYTHING, AnyOf, HasModality
 
     sections = []
     for query in json.loads(path.read_text(encoding="utf-8")):
         item = parse_item(query["item"], path.parent)
-        only = frozenset(query["only"]) if "only" in query else None
-        result = search(library, encoder, item, k=4, where=Filter(modalities=only))
+        only = AnyOf(tuple(map(HasModality, query["only"]))) if "only" in query else EVERYTHING
+        result = search(library, encoder, item, k=4, where=only)
         wanted = {str((path.parent / name).resolve()) for name in query["expect"]}
         hits = [
             SheetHit(

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from unite.library.search import SearchResult
+    from unite.stores.filters import Filter
     from unite.stores.protocol import Found
     from unite.types import Item
 
@@ -26,9 +27,9 @@ def search(
     only: Annotated[
         str | None, typer.Option(help="Modalities that may be found, such as image,video.")
     ] = None,
-    glob: Annotated[
-        str | None, typer.Option(help="Paths that may be found, such as '*/2024/*.jpg'.")
-    ] = None,
+    where: Annotated[
+        str, typer.Option(help="What may be found, such as 'path:*/2024/* -tag:draft longer:10s'.")
+    ] = "",
     as_json: Annotated[bool, typer.Option("--json", help="Print the hits as JSON.")] = False,
     html: Annotated[Path | None, typer.Option(help="Write a contact sheet to this file.")] = None,
     raw: Annotated[
@@ -41,17 +42,17 @@ def search(
     """Search a library. Words, a picture and a clip given together make one fused query."""
     from unite.library.library import Library
     from unite.library.search import search as find
-    from unite.stores.protocol import Filter
+    from unite.stores.grammar import parse_filter
 
     query = _query(text, image, video)
-    where = Filter(_labels(only), glob)
+    admitted = parse_filter(where) & _labels(only)
     opened = Library.open(library)
     opened.check_filled()
 
     from unite.embedder import Embedder
 
     encoder = Embedder.open(model or opened.facts.model)
-    result = find(opened, encoder, query, k=k, where=where, ranking="cosine" if raw else None)
+    result = find(opened, encoder, query, k=k, where=admitted, ranking="cosine" if raw else None)
     if html:
         _write_sheet(html, query, result)
     if as_json:
@@ -79,13 +80,14 @@ def _query(text: str | None, image: Path | None, video: Path | None) -> Item:
     )
 
 
-def _labels(only: str | None) -> frozenset[str] | None:
-    """``image,text+image`` as the labels that records carry."""
+def _labels(only: str | None) -> Filter:
+    """``image,text+image`` as a condition on the labels that records carry."""
+    from unite.stores.filters import EVERYTHING, AnyOf, HasModality
     from unite.types import Modality
 
     if only is None:
-        return None
-    return frozenset(Modality.parse(word).label for word in only.split(","))
+        return EVERYTHING
+    return AnyOf(tuple(HasModality(Modality.parse(word).label) for word in only.split(",")))
 
 
 def _as_json(result: SearchResult) -> str:

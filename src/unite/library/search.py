@@ -8,7 +8,8 @@ from typing import Literal
 
 from unite.errors import ItemError
 from unite.library.library import Library
-from unite.stores.protocol import Filter, Found, Store
+from unite.stores.filters import EVERYTHING, Filter, HasModality
+from unite.stores.protocol import Found
 from unite.types import Encoder, Hit, Item, Vector
 
 Ranking = Literal["cosine", "per-modality"]
@@ -44,7 +45,7 @@ def search(
     query: Item,
     *,
     k: int = 10,
-    where: Filter | None = None,
+    where: Filter = EVERYTHING,
     ranking: Ranking | None = None,
 ) -> SearchResult:
     """Embed a query and find what lies nearest.
@@ -74,7 +75,7 @@ def search_vector(
     vector: Vector,
     *,
     k: int = 10,
-    where: Filter | None = None,
+    where: Filter = EVERYTHING,
     ranking: Ranking | None = None,
 ) -> SearchResult:
     """Find what lies nearest to a vector, shape (D,), unit length.
@@ -91,14 +92,14 @@ def search_vector(
         where: What may be found.
         ranking: Overrides the default.
     """
-    where = where or Filter()
     wanted = ranking or ("cosine" if library.facts.mixed_gallery else "per-modality")
-    labels = [] if wanted == "cosine" else _labels(library.store, where)
-    if len(labels) < 2:
+    if wanted == "cosine":
         return SearchResult("cosine", library.store.search(vector, k, where))
-    lists = [
-        library.store.search(vector, k, Filter(frozenset({label}), where.glob)) for label in labels
-    ]
+    labels = library.store.stats().modalities
+    lists = [library.store.search(vector, k, where & HasModality(label)) for label in labels]
+    lists = [found for found in lists if found]
+    if len(lists) < 2:
+        return SearchResult("cosine", lists[0] if lists else [])
     return SearchResult("per-modality", interleave(lists)[:k])
 
 
@@ -114,9 +115,3 @@ def interleave(lists: Sequence[Sequence[Found]]) -> list[Found]:
     ranked = [(rank, found) for hits in lists for rank, found in enumerate(hits)]
     ranked.sort(key=lambda pair: (pair[0], -pair[1].score, pair[1].record.id))
     return [found for _, found in ranked]
-
-
-def _labels(store: Store, where: Filter) -> list[str]:
-    """Modalities that the store holds and the filter admits."""
-    held = store.stats().modalities
-    return [label for label in held if where.modalities is None or label in where.modalities]

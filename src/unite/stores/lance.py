@@ -10,82 +10,86 @@ not be used across a fork. Its import costs more than a second, so it happens at
 from __future__ import annotations
 
 import datetime
-import json
-from collections import Counter, OrderedDict
+import subprocess
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from threading import Lock
 from typing import Any
 
-import numpy as np
+from filelock import FileLock, Timeout
 
 from unite.errors import LibraryError
-from unite.stores.protocol import (
-    EVERYTHING,
-    Filter,
-    Found,
-    Matrix,
-    Record,
-    Row,
-    Stats,
-    check_query,
-    stack,
+from unite.stores.filters import EVERYTHING, Filter
+from unite.stores.indexing import LEAST, TABLE, is_building, start, wants_index
+from unite.stores.lance_schema import (
+    FIELDS,
+    IDENTITY,
+    migrate,
+    schema,
+    to_arrow,
+    to_matrix,
+    to_records,
 )
-from unite.stores.topk import top_k
+from unite.stores.lance_sql import among, condition
+from unite.stores.protocol import Found, IndexState, Record, Row, Stats, check_query
+from unite.stores.snapshot import Snapshot
+from unite.stores.state import LOCK, IndexFacts, read_facts, state_folder
 from unite.types import Vector
 
-TABLE = "records"
-IDS_AT_ONCE = 1000
-"""Longest list of names in one SQL condition."""
+EXACT_LIMIT = 200_000
+"""Most vectors that are compared all through the matrix: 1.2 GB at 1536 numbers."""
 
-SPARE = 32
-"""Further candidates asked of the engine, so that rounding does not decide who makes the cut."""
-
-_WHOLE = ("size", "mtime_ns", "parts")
-_TIMES = ("start", "end")
-_WORDS = ("id", "path", "source", "digest", "modality", "text")
-_PLAIN = (*_WORDS, *_WHOLE, *_TIMES)
-_FIELDS = [*_PLAIN, "meta"]
+LOOK_EVERY = 20_000
+"""Rows written after which it is asked again whether an index is wanted."""
 
 
 class LanceStore:
-    """One LanceDB table, searched exactly.
+    """One LanceDB table.
 
-    Up to `exact_limit` admitted rows, their vectors are read once per version of the table and
-    searched by one matrix product; the matrices last read are kept for the next query. Above it,
-    the engine scans.
+    Up to `exact_limit` rows, all admitted vectors are compared through a matrix that is kept beside
+    the table. Above it, an approximate index answers that a process of its own builds; until it is
+    there, the engine compares all.
 
     Args:
-        table: An open LanceDB table; use `create` or `open`.
-        exact_limit: Most vectors to hold in memory.
+        uri: Local folder or address in object storage; use `create` or `open`.
+        table: The open table.
+        exact_limit: Most rows for which a matrix is kept.
     """
 
-    def __init__(self, table: Any, *, exact_limit: int = 200_000) -> None:
+    def __init__(self, uri: str, table: Any, *, exact_limit: int = EXACT_LIMIT) -> None:
+        self._uri = uri
         self._table = table
         self._dim: int = table.schema.field("vector").type.list_size
+        self._identity = (table.schema.metadata or {}).get(IDENTITY, b"").decode()
         self._exact_limit = exact_limit
-        self._matrices: OrderedDict[tuple[int, str], tuple[list[str], Matrix]] = OrderedDict()
+        self._folder = state_folder(uri)
+        self._snapshot: Snapshot | None = None
+        self._guard = Lock()
+        self._written = 0
+        self._builder: subprocess.Popen[bytes] | None = None
 
     @classmethod
-    def create(cls, uri: str, dim: int, *, exact_limit: int = 200_000) -> LanceStore:
+    def create(cls, uri: str, dim: int, *, exact_limit: int = EXACT_LIMIT) -> LanceStore:
         """Make an empty table, over the ruins of an interrupted attempt if there are any.
 
         Args:
             uri: Local folder or address in object storage.
             dim: Length of a vector.
-            exact_limit: Most vectors to hold in memory.
+            exact_limit: Most rows for which a matrix is kept.
         """
-        base, schema = _connect(uri), _schema(dim)
+        base, wanted = _connect(uri), schema(dim)
         try:
-            table = base.create_table(TABLE, schema=schema)
+            table = base.create_table(TABLE, schema=wanted)
         except ValueError:  # what LanceDB raises for a table that is there already
-            table = base.create_table(TABLE, schema=schema, mode="overwrite")
-        return cls(table, exact_limit=exact_limit)
+            table = base.create_table(TABLE, schema=wanted, mode="overwrite")
+        return cls(uri, table, exact_limit=exact_limit)
 
     @classmethod
-    def open(cls, uri: str, *, exact_limit: int = 200_000) -> LanceStore:
-        """Open an existing table.
+    def open(cls, uri: str, *, exact_limit: int = EXACT_LIMIT) -> LanceStore:
+        """Open an existing table, and add the columns that an earlier version did not have.
 
         Raises:
-            LibraryError: There is no table.
+            LibraryError: There is no table, or it is older and cannot be written.
         """
         try:
             table = _connect(uri).open_table(TABLE)
@@ -93,7 +97,8 @@ class LanceStore:
             raise LibraryError(
                 f"There is no table of vectors at {uri}.", "Index into a new library."
             ) from error
-        return cls(table, exact_limit=exact_limit)
+        migrate(table)
+        return cls(uri, table, exact_limit=exact_limit)
 
     @property
     def dim(self) -> int:
@@ -106,148 +111,113 @@ class LanceStore:
         if not last:
             return
         merge = self._table.merge_insert("id").when_matched_update_all()
-        merge.when_not_matched_insert_all().execute(_to_arrow(list(last.values()), self._dim))
+        new = to_arrow(list(last.values()), self._dim, self._table.schema)
+        merge.when_not_matched_insert_all().execute(new)
+        self._written += len(last)
+        if self._written >= LOOK_EVERY:
+            self._index_if_wanted()
 
     def delete(self, ids: Iterable[str]) -> None:
         """Remove records; ids that do not exist are no error."""
-        for condition in _among("id", ids):
-            self._table.delete(condition)
+        for sql in among("id", ids):
+            self._table.delete(sql)
 
     def get(self, ids: Sequence[str]) -> list[Row]:
         """Rows in the order of the ids; ids that do not exist are left out."""
         found: dict[str, Row] = {}
-        for condition in _among("id", ids):
-            table = self._read([*_FIELDS, "vector"], condition)
-            for record, vector in zip(_to_records(table), self._vectors(table), strict=True):
+        for sql in among("id", ids):
+            table = self._table.search().select([*FIELDS, "vector"]).where(sql).to_arrow()
+            vectors = to_matrix(table, self._dim)
+            for record, vector in zip(to_records(table), vectors, strict=True):
                 found[record.id] = Row(record, vector)
         return [found[name] for name in ids if name in found]
 
-    def records(self, sources: Iterable[str] | None = None) -> list[Record]:
-        """Records without vectors, sorted by id."""
-        conditions = [""] if sources is None else _among("source", sources)
-        found = [record for sql in conditions for record in _to_records(self._read(_FIELDS, sql))]
-        return sorted(found, key=lambda record: record.id)
+    def records(self, sources: Iterable[str] | None = None) -> Iterator[Record]:
+        """Records without vectors, streamed in no order."""
+        for sql in ("true",) if sources is None else among("source", sources):
+            for batch in self._table.search().select(FIELDS).where(sql).to_batches():
+                yield from to_records(batch)
 
-    def search(self, vector: Vector, k: int, where: Filter = EVERYTHING) -> list[Found]:
+    def search(
+        self, vector: Vector, k: int, where: Filter = EVERYTHING, offset: int = 0
+    ) -> list[Found]:
         """The k nearest by cosine among those admitted, ties in the order of ids."""
         query_1D = check_query(vector, self._dim)
-        sql = _sql(where)
-        if self._count(sql) <= self._exact_limit:
-            ids, matrix_ND = self._matrix(sql)
-        else:
-            ids, matrix_ND = self._nearest(query_1D, k + SPARE, sql)
-        rows_1K, scores_1K = top_k(query_1D, matrix_ND, k, ids)
-        names = [ids[index] for index in rows_1K[0]]
-        known = {row.record.id: row.record for row in self.get(names)}
-        scored = zip(names, scores_1K[0].tolist(), strict=True)
-        return [Found(known[name], score) for name, score in scored if name in known]
+        facts = self._facts()
+        probes = facts.probes if facts and facts.rows else None
+        return self._newest().search(query_1D[0], k + offset, where, probes)[offset:]
 
     def count(self, where: Filter = EVERYTHING) -> int:
         """Number of records admitted."""
-        return self._count(_sql(where))
+        return int(self._table.count_rows(None if where == EVERYTHING else condition(where)))
 
     def stats(self) -> Stats:
-        """How much the store holds."""
-        labels = Counter(self._read(["modality"], "")["modality"].to_pylist())
-        return Stats(labels.total(), dict(sorted(labels.items())))
+        """How much the store holds, and how it searches."""
+        labels = Counter(
+            self._table.search().select(["modality"]).to_arrow()["modality"].to_pylist()
+        )
+        count, facts, state = labels.total(), self._facts(), self._state(labels.total())
+        fault = self._snapshot.fault if self._snapshot else ""
+        return Stats(
+            count=count,
+            modalities=dict(sorted(labels.items())),
+            bytes=int(self._table.stats()["total_bytes"]),
+            index=state,
+            indexed=self._indexed() if state == "ready" else 0,
+            recall=facts.recall if facts and state == "ready" else 1.0,
+            note=(facts.error if facts and state == "failed" else "") or fault,
+        )
 
     def tidy(self) -> None:
-        """Merge small fragments; versions older than a day are dropped, for readers at work."""
-        self._table.optimize(cleanup_older_than=datetime.timedelta(days=1))
+        """Merge small fragments; versions older than a day are dropped, for readers at work.
 
-    def _count(self, sql: str) -> int:
-        return int(self._table.count_rows(sql or None))
+        While an index is being built nothing is merged: its work would be lost.
+        """
+        self._folder.mkdir(parents=True, exist_ok=True)
+        try:
+            with FileLock(self._folder / LOCK, timeout=0):
+                self._table.optimize(cleanup_older_than=datetime.timedelta(days=1))
+        except Timeout:
+            return
+        self._index_if_wanted()
 
-    def _read(self, columns: list[str], sql: str) -> Any:
-        query = self._table.search().select(columns)
-        return (query.where(sql) if sql else query).to_arrow()
+    def _newest(self) -> Snapshot:
+        """The newest version; what the last one had read is kept while nothing is written."""
+        with self._guard:
+            if self._snapshot is None or self._snapshot.version != self._table.version:
+                pinned = _connect(self._uri, follow=False).open_table(TABLE)
+                self._snapshot = Snapshot(pinned, self._folder, self._exact_limit)
+            return self._snapshot
 
-    def _vectors(self, table: Any) -> Matrix:
-        """The vector column as a matrix, shape (N, D)."""
-        parts = [chunk.flatten().to_numpy() for chunk in table["vector"].chunks]
-        flat = np.concatenate(parts) if parts else np.empty(0, np.float32)
-        return flat.reshape(-1, self._dim)
+    def _facts(self) -> IndexFacts | None:
+        return read_facts(self._folder, self._identity)
 
-    def _matrix(self, sql: str) -> tuple[list[str], Matrix]:
-        """All admitted vectors, from memory where the table has not changed since."""
-        key = (int(self._table.version), sql)
-        if key not in self._matrices:
-            table = self._read(["id", "vector"], sql)
-            self._matrices[key] = (table["id"].to_pylist(), self._vectors(table))
-        self._matrices.move_to_end(key)
-        self._forget(key[0])
-        return self._matrices[key]
+    def _state(self, count: int) -> IndexState:
+        facts = self._facts()
+        if count <= max(self._exact_limit, LEAST):
+            return "exact"
+        if facts and facts.rows:
+            return "ready"
+        if is_building(self._folder):
+            return "building"
+        return "failed" if facts else "none"
 
-    def _forget(self, version: int) -> None:
-        """Drop matrices of other versions, then the oldest, until the limit holds."""
-        for key in [key for key in self._matrices if key[0] != version]:
-            del self._matrices[key]
-        while (
-            len(self._matrices) > 1
-            and sum(len(ids) for ids, _ in self._matrices.values()) > self._exact_limit
-        ):
-            self._matrices.popitem(last=False)
+    def _indexed(self) -> int:
+        names = [index.name for index in self._table.list_indices() if "vector" in index.columns]
+        facts = [self._table.index_stats(name) for name in names]
+        return sum(int(one.num_indexed_rows) for one in facts if one is not None)
 
-    def _nearest(self, query_1D: Matrix, k: int, sql: str) -> tuple[list[str], Matrix]:
-        """The engine's own candidates with their vectors."""
-        query = self._table.search(query_1D[0], vector_column_name="vector")
-        query = query.distance_type("cosine").select(["id", "vector", "_distance"]).limit(k)
-        table = (query.where(sql, prefilter=True) if sql else query).to_arrow()
-        return table["id"].to_pylist(), self._vectors(table)
+    def _index_if_wanted(self) -> None:
+        """Have the index built, once at a time, and go on."""
+        self._written = 0
+        is_at_work = self._builder is not None and self._builder.poll() is None
+        if not is_at_work and wants_index(self.count(), self._exact_limit, self._facts()):
+            self._builder = start(self._uri, self._exact_limit)
 
 
-def _connect(uri: str) -> Any:
+def _connect(uri: str, *, follow: bool = True) -> Any:
     import lancedb
 
     # Zero: every read looks for a newer version, so a reader follows a writer elsewhere.
-    return lancedb.connect(uri, read_consistency_interval=datetime.timedelta(0))
-
-
-def _schema(dim: int) -> Any:
-    import pyarrow as pa
-
-    types = dict.fromkeys(_WHOLE, pa.int64()) | dict.fromkeys(_TIMES, pa.float64())
-    fields = [
-        pa.field(name, types.get(name, pa.string()), nullable=name in _TIMES) for name in _FIELDS
-    ]
-    return pa.schema([*fields, pa.field("vector", pa.list_(pa.float32(), dim), nullable=False)])
-
-
-def _to_arrow(rows: Sequence[Row], dim: int) -> Any:
-    import pyarrow as pa
-
-    matrix_ND = stack(rows, dim)
-    columns: dict[str, Any] = {name: [getattr(row.record, name) for row in rows] for name in _PLAIN}
-    columns["meta"] = [json.dumps(dict(row.record.meta), sort_keys=True) for row in rows]
-    columns["vector"] = pa.FixedSizeListArray.from_arrays(pa.array(matrix_ND.ravel()), dim)
-    return pa.table(columns, schema=_schema(dim))
-
-
-def _to_records(table: Any) -> Iterator[Record]:
-    for row in table.select(_FIELDS).to_pylist():
-        yield Record(**{**row, "meta": json.loads(row["meta"])})
-
-
-def _sql(where: Filter) -> str:
-    """A filter as an SQL condition; empty where everything is admitted."""
-    parts = []
-    if where.modalities is not None:
-        labels = ", ".join(_quoted(label) for label in sorted(where.modalities))
-        parts.append(f"modality IN ({labels})" if labels else "false")
-    if where.glob is not None:
-        words = {"*": "%", "?": "_", "%": r"\%", "_": r"\_", "\\": r"\\"}
-        pattern = "".join(words.get(char, char) for char in where.glob)
-        parts.append(f"path LIKE {_quoted(pattern)}")
-    return " AND ".join(parts)
-
-
-def _among(column: str, values: Iterable[str]) -> Iterator[str]:
-    """SQL conditions for lists of values, each of a length that the engine can parse."""
-    unique = sorted(set(values))
-    for first in range(0, len(unique), IDS_AT_ONCE):
-        names = ", ".join(_quoted(name) for name in unique[first : first + IDS_AT_ONCE])
-        yield f"{column} IN ({names})"
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
+    interval = datetime.timedelta(0) if follow else None
+    return lancedb.connect(uri, read_consistency_interval=interval)

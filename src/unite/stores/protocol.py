@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from unite.errors import LibraryError
+from unite.stores.filters import EVERYTHING, Filter
 from unite.types import Hit, Vector
 
 Matrix = npt.NDArray[np.float32]
@@ -33,6 +33,10 @@ class Record:
         text: Snippet to show.
         size: Bytes of the source.
         mtime_ns: Modification time of the source.
+        duration: Length in seconds of what the record is of; None where it has none.
+        width: Width of the picture in pixels; None where it has none.
+        height: Height of the picture in pixels; None where it has none.
+        tags: Words that a user or a file gave it.
         meta: Further facts that do not depend on the model.
     """
 
@@ -47,7 +51,16 @@ class Record:
     start: float | None = None
     end: float | None = None
     text: str = ""
+    duration: float | None = None
+    width: int | None = None
+    height: int | None = None
+    tags: tuple[str, ...] = ()
     meta: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def modified(self) -> int:
+        """Modification time of the source in whole seconds since 1970."""
+        return self.mtime_ns // 10**9
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,44 +85,41 @@ class Found:
         return Hit(it.id, it.path, it.modality, self.score, it.start, it.end)
 
 
-@dataclass(frozen=True, slots=True)
-class Filter:
-    """Which records a search may return; both conditions hold together.
-
-    Attributes:
-        modalities: Labels, compared whole; None admits every one, the empty set admits none.
-        glob: Pattern for the whole path, case-sensitive: ``*`` is any run of characters, slashes
-            included, ``?`` is one character, everything else stands for itself.
-    """
-
-    modalities: frozenset[str] | None = None
-    glob: str | None = None
-
-    def admits(self, record: Record) -> bool:
-        """Whether a record passes; an engine must agree with this."""
-        if self.modalities is not None and record.modality not in self.modalities:
-            return False
-        return self.glob is None or _pattern(self.glob).fullmatch(record.path) is not None
+IndexState = Literal["exact", "none", "building", "ready", "failed"]
+"""How searches over everything are answered: by all vectors, so because there are few or because
+no index is there yet; or by an approximate index, which may have failed to build."""
 
 
-EVERYTHING = Filter()
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Stats:
-    """How much a store holds.
+    """How much a store holds, and how it searches.
 
     Attributes:
         count: Number of records.
         modalities: Records per modality label, sorted by label.
+        bytes: What the vectors and records take; None where the engine does not tell.
+        index: State of the approximate index; ``exact`` where none is wanted.
+        indexed: Records in the index; the others are compared one by one.
+        recall: Share of the true ten nearest that the index finds, measured on stored vectors
+            when it was built; None where that was not measured, 1.0 where search is exact.
+        note: What went wrong in the background, else empty.
     """
 
     count: int
     modalities: Mapping[str, int]
+    bytes: int | None = None
+    index: IndexState = "exact"
+    indexed: int = 0
+    recall: float | None = 1.0
+    note: str = ""
 
 
 class Store(Protocol):
-    """Vectors with their records. Every write is seen whole or not at all, and is idempotent."""
+    """Vectors with their records.
+
+    Writes are idempotent, and seen whole or not at all where the engine has transactions (not in
+    Qdrant, where a batch is the largest thing that is seen whole).
+    """
 
     @property
     def dim(self) -> int:
@@ -132,12 +142,21 @@ class Store(Protocol):
         """Rows in the order of the ids; ids that do not exist are left out."""
         ...
 
-    def records(self, sources: Iterable[str] | None = None) -> list[Record]:
-        """Records without vectors, sorted by id: all, or those read from these files."""
+    def records(self, sources: Iterable[str] | None = None) -> Iterator[Record]:
+        """Records without vectors, streamed in no order: all, or those read from these files."""
         ...
 
-    def search(self, vector: Vector, k: int, where: Filter = EVERYTHING) -> list[Found]:
-        """The k nearest by cosine among those admitted, best first, ties in the order of ids."""
+    def search(
+        self, vector: Vector, k: int, where: Filter = EVERYTHING, offset: int = 0
+    ) -> list[Found]:
+        """The k nearest by cosine among those admitted, best first, ties in the order of ids.
+
+        Args:
+            vector: The query, shape (D,), unit length.
+            k: Number of results.
+            where: What may be found.
+            offset: Results to pass over: those of the pages before.
+        """
         ...
 
     def count(self, where: Filter = EVERYTHING) -> int:
@@ -145,7 +164,7 @@ class Store(Protocol):
         ...
 
     def stats(self) -> Stats:
-        """How much the store holds."""
+        """How much the store holds, and how it searches."""
         ...
 
     def tidy(self) -> None:
@@ -188,8 +207,3 @@ def _check(vector: Vector, dim: int, name: str) -> None:
         )
     if not np.isfinite(vector).all():
         raise LibraryError(f"{name} holds numbers that are not finite.", "Check the model.")
-
-
-def _pattern(glob: str) -> re.Pattern[str]:
-    words = {"*": ".*", "?": "."}
-    return re.compile("".join(words.get(char, re.escape(char)) for char in glob), re.DOTALL)

@@ -55,22 +55,33 @@ def top_k(
         block_BN = query_QD[first : first + step] @ gallery_ND.T
         for offset, rough_N in enumerate(block_BN):
             row = first + offset
-            near = _near_the_top(rough_N, width)
-            best = _ranked(near, _rescored(gallery_ND, near, query_QD[row]), width, ids)
+            near = near_the_top(rough_N, width)
+            best = _ranked(near, rescored(gallery_ND, near, query_QD[row]), width, ids)
             rows_QK[row], scores_QK[row] = zip(*best, strict=True)
     return rows_QK, scores_QK
 
 
-def _near_the_top(score_N: Floats, k: int) -> npt.NDArray[np.int64]:
-    """Rows that may belong to the k best once rounding is set aside."""
+def near_the_top(score_N: Floats, k: int) -> npt.NDArray[np.int64]:
+    """Rows that may belong to the k best once rounding is set aside.
+
+    Args:
+        score_N: Cosines in float32, shape (N,).
+        k: Number wanted, from 1 to N.
+    """
     cut = np.partition(score_N, len(score_N) - k)[len(score_N) - k]
     return np.flatnonzero(score_N >= cut - SLACK)
 
 
-def _rescored(
+def rescored(
     gallery_ND: Floats, rows: npt.NDArray[np.int64], query_D: Floats
 ) -> npt.NDArray[np.float64]:
-    """Cosines of these rows in float64, each summed by itself."""
+    """Cosines of these rows in float64, each summed by itself.
+
+    Args:
+        gallery_ND: Gallery of unit length, shape (N, D).
+        rows: Numbers of the rows wanted, shape (R,).
+        query_D: A query of unit length, shape (D,).
+    """
     step = max(1, BLOCK // gallery_ND.shape[1])
     query = query_D.astype(np.float64)
     parts = [
