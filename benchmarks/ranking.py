@@ -345,11 +345,11 @@ def ways(fits: Fitted) -> dict[str, Callable[[Asked], np.ndarray]]:
         "router, cosine raised": lambda it: raised(it, words),
         "router, 0.6 of it trusted": lambda it: fused(it, trusting(0.6, words)),
         "router, 0.8 of it trusted": lambda it: fused(it, trusting(0.8, words)),
-        "named, else router, 0.8 of it (default)": lambda it: fused(
+        "named, else router, 0.6 of it (default)": lambda it: fused(
             it, first_of(by_name(NAMED), trusting(TRUSTED, words))
         ),
         "router fitted without the task asked": lambda it: fused(it, unseen(fits)),
-        "the same, 0.8 of it trusted": lambda it: fused(it, trusting(TRUSTED, unseen(fits))),
+        "the same, 0.6 of it trusted": lambda it: fused(it, trusting(TRUSTED, unseen(fits))),
         "named, else the same": lambda it: fused(
             it, first_of(by_name(NAMED), trusting(TRUSTED, unseen(fits)))
         ),

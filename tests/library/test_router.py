@@ -8,6 +8,7 @@ import pytest
 
 from unite.errors import LibraryError
 from unite.library.router import FILE, Router, find_router, fit
+from unite.library.search import model_folder
 from unite.types import Clip, Item, Modality
 
 LABELS = ["image", "text", "video"]
@@ -112,3 +113,14 @@ def test_what_is_no_router_is_refused(
     (tmp_path / FILE).write_text(json.dumps({**row, **change}))
     with pytest.raises(LibraryError, match="Fit it again"):
         Router.load(tmp_path / FILE)
+
+
+def test_mini_has_one_that_knows_what_its_words_are_for() -> None:
+    found = find_router([model_folder("mini")])
+    assert found is not None
+    labels = [*LABELS, "text+image"]
+    assert best(found, Item(text="a small red circle moves left"), labels) == "video"
+    assert best(found, Item(text="a small red circle on the left"), labels) == "image"
+    page = Item(text="where is there a red ring ?", instruction="find the page with this scene:")
+    assert best(found, page, labels) == "text+image"
+    assert found.shares(Item(text="my grandmother in Lisbon"), labels) is None

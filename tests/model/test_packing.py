@@ -54,7 +54,15 @@ def plainly(monkeypatch: pytest.MonkeyPatch) -> Result:
     """Transformers-like: one row at a time, no shared prefix, the last layer for every token."""
     whole = language.DecoderLayer.forward
 
-    def every(self: Any, hidden: Tensor, rotation: Any, packed: Any, *, last: bool = False, past: Any = None) -> Any:
+    def every(
+        self: Any,
+        hidden: Tensor,
+        rotation: Any,
+        packed: Any,
+        *,
+        last: bool = False,
+        past: Any = None,
+    ) -> Any:
         out = whole(self, hidden, rotation, packed, past=past)
         return out[packed.last_B] if last else out
 

@@ -39,7 +39,7 @@ HOW: dict[Ranking, str] = {
 NAMED = 0.9
 """Share of the places for a modality that the query's words name."""
 
-TRUSTED = 0.8
+TRUSTED = 0.6
 """Share of the places that go as the router guesses; the others go evenly, because it may be asked
 what it was never fitted on."""
 
