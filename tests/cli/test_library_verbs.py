@@ -23,7 +23,7 @@ def folder(tmp_path: Path) -> Path:
 
 def hits(output: str) -> list[dict[str, object]]:
     answer = json.loads(output)
-    assert set(answer) == {"ranking", "hits"}
+    assert set(answer) == {"ranking", "shares", "hits", "next"}
     found: list[dict[str, object]] = answer["hits"]
     return found
 
@@ -45,7 +45,8 @@ def test_index_then_search_by_anything(
         assert result.exit_code == 0, result.output
         found = hits(result.stdout)
         assert len(found) == 4
-        assert set(found[0]) == {"id", "path", "modality", "score", "start", "end"}
+        kept = {"id", "path", "modality", "score", "start", "end"}
+        assert set(found[0]) == kept | {"segments", "copies"}
 
 
 def test_a_picture_finds_itself_first(

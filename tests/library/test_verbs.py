@@ -137,8 +137,13 @@ def test_search_json_keeps_its_contract(call: Call, filled: Path, media: Path) -
     assert result.exit_code == 0
     found = json.loads(result.stdout)
     assert found["ranking"] == "per-modality"
-    assert len(found["hits"]) == 5
-    assert list(found["hits"][0]) == ["id", "path", "modality", "score", "start", "end"]
+    assert list(found) == ["ranking", "shares", "hits", "next"]
+    assert found["shares"] == {"image": 0.5, "video": 0.25, "text": 0.25}
+    assert found["next"] is None
+    assert len(found["hits"]) == 4
+    assert list(found["hits"][0]) == [
+        "id", "path", "modality", "score", "start", "end", "segments", "copies",
+    ]  # fmt: skip
     assert {hit["start"] for hit in found["hits"]} == {None}
     assert (
         json.loads(call("search", "-l", filled, "words", "--json", "--raw").stdout)["ranking"]
@@ -173,7 +178,7 @@ def test_search_filters(call: Call, filled: Path) -> None:
 def test_search_prints_a_table(call: Call, filled: Path, media: Path) -> None:
     result = call("search", "-l", filled, "words")
     head, *lines = result.stdout.strip().splitlines()
-    assert head.split() == ["rank", "score", "modality", "path", "times", "text"]
+    assert head.split() == ["rank", "score", "modality", "path", "times", "text", "also"]
     assert str(media / "sub" / "clip.mp4") in result.stdout
     assert "interleaved" in lines[-1]
     assert "ranked by cosine" in call("search", "-l", filled, "words", "--raw").stdout
@@ -199,8 +204,8 @@ def test_search_writes_a_contact_sheet(
     assert result.exit_code == 0, result.output
     page = (tmp_path / "sheet.html").read_text(encoding="utf-8")
     assert "&lt;b&gt;words" in page
-    assert page.count('<li class="card') == 5
-    assert "cannot be shown" in page
+    assert page.count('<li class="card') == 4
+    assert "cannot be shown" in page  # the clip of this test is none
     assert json.loads(result.stdout)["hits"]
 
 
@@ -224,3 +229,92 @@ def test_an_empty_library_is_refused_before_a_model_is_opened(
     call("index", tmp_path / "nothing", "-l", tmp_path / "lib")
     monkeypatch.setitem(sys.modules, "unite.embedder", None)
     assert "is empty" in refusal(call("search", "-l", tmp_path / "lib", "x"))
+
+
+def answer(call: Call, library: Path, *words: object) -> dict[str, list[dict[str, object]]]:
+    result = call("search", "-l", library, *words, "--json")
+    assert result.exit_code == 0, result.output
+    found: dict[str, list[dict[str, object]]] = json.loads(result.stdout)
+    return found
+
+
+def ids(call: Call, library: Path, *words: object) -> list[object]:
+    return [hit["id"] for hit in answer(call, library, *words)["hits"]]
+
+
+def test_parts_of_a_file_and_copies_are_one_hit(call: Call, filled: Path, media: Path) -> None:
+    (media / "twin.png").write_bytes((media / "a.png").read_bytes())
+    call("index", media, "-l", filled)
+    hits = {hit["path"]: hit for hit in answer(call, filled, "words")["hits"]}
+    assert len(hits) == 4
+    assert hits[str(media / "notes.md")]["segments"] == 1
+    twins = {str(media / "a.png"), str(media / "twin.png")}
+    (shown,) = twins & hits.keys()
+    assert hits[shown]["copies"] == [*(twins - {shown})]
+    everything = answer(call, filled, "words", "--all-segments")["hits"]
+    assert len(everything) == 6
+    assert "segments" not in everything[0]
+    table = call("search", "-l", filled, "words").stdout
+    assert "+1 part" in table
+    assert "+1 copy" in table
+
+
+def test_pages_follow_each_other(call: Call, filled: Path) -> None:
+    whole = ids(call, filled, "words")
+    assert ids(call, filled, "words", "-k", 3) == whole[:3]
+    assert answer(call, filled, "words", "-k", 3)["next"] == 3
+    last = answer(call, filled, "words", "-k", 3, "--page", 2)
+    assert [hit["id"] for hit in last["hits"]] == whole[3:]
+    assert last["next"] is None
+    printed = call("search", "-l", filled, "words", "-k", 3, "--page", 2).stdout
+    assert printed.splitlines()[3].split()[0] == "4"
+    assert "more: --page" in call("search", "-l", filled, "words", "-k", 3).stdout
+    beyond = call("search", "-l", filled, "words", "--page", 9)
+    assert (beyond.exit_code, beyond.stdout) == (0, "")
+    assert "no page 9" in beyond.stderr
+
+
+def test_words_that_name_a_modality_are_heeded_and_it_is_said(call: Call, filled: Path) -> None:
+    result = call("search", "-l", filled, "find the clip where it rains")
+    assert result.stdout.strip().splitlines()[2].split()[2] == "video"
+    assert "most places go to the one that the words name" in " ".join(result.stdout.split())
+    assert "image 2, video 1, text 1 of 4" in " ".join(result.stdout.split())
+    assert answer(call, filled, "find the clip where it rains")["ranking"] == "intent"
+    instructed = ("it rains", "--instruction", "find the clip that shows this:")
+    assert answer(call, filled, *instructed)["ranking"] == "intent"
+
+
+def test_more_like_something_in_the_library(call: Call, filled: Path, media: Path) -> None:
+    photo = media / "a.png"
+    found = ids(call, filled, "--like", photo)
+    assert str(photo) not in found
+    assert len(found) == 3
+    assert ids(call, filled, "--plus", f"like:{photo}") == found
+    assert "holds nothing named x.png" in refusal(call("search", "-l", filled, "--like", "x.png"))
+
+
+def test_sums_and_differences(call: Call, filled: Path, media: Path, tmp_path: Path) -> None:
+    photo, other = media / "a.png", media / "sub" / "b.jpg"
+    page = tmp_path / "sheet.html"
+    asked = ["--image", photo, "--minus", f"0.9*image:{other}", "--plus", "0.1*text:snow"]
+    found = ids(call, filled, *asked, "--raw", "--exact", "--html", page)
+    assert (found[0], found[-1]) == (str(photo), str(other))
+    assert "− 0.9·" in page.read_text(encoding="utf-8")
+    assert "cancel" in refusal(
+        call("search", "-l", filled, "--image", photo, "--minus", f"image:{photo}")
+    )
+    assert "nothing to search for" in refusal(call("search", "-l", filled, "--minus", "text:x"))
+    assert "no kind" in refusal(call("search", "-l", filled, "x", "--plus", "sound:x"))
+
+
+def test_the_first_hit_is_opened(
+    call: Call, filled: Path, media: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr(typer, "launch", lambda path: opened.append(path) or 0)
+    call("search", "-l", filled, "--image", media / "a.png", "--raw", "--open")
+    assert opened == [str(media / "a.png")]
+    call("search", "-l", filled, "x", "--where", "path:nowhere", "--open")
+    assert len(opened) == 1
+    monkeypatch.setattr(typer, "launch", lambda path: 1)
+    assert "Nothing here opens" in refusal(call("search", "-l", filled, "x", "--open"))

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 SIZE = 2400
 SEED = 7
+ROUTED = 400  # pairs of each source that the router is fitted on
 SPLITS = {
     "seen_combinations": "Scenes never seen",
     "new_combinations": "Scenes with shape-colour pairs and motion sequences never seen",
@@ -63,6 +64,7 @@ def demo(
         console.print(eval_tables.scores(title, rows))
         console.print(_note(rows["stage 2"]), highlight=False, soft_wrap=True)
 
+    _fit_router(stages / "stage2" / "model", world)
     _step(console, 4, "A folder of texts, pictures and clips, indexed and searched")
     library, encoder = _index(world / "demo" / "library", directory, stages / "stage2" / "model")
     sections = _answer(console, library, encoder, world / "demo" / "queries.json")
@@ -123,6 +125,27 @@ def _train(recipe: str, run: Path, changes: list[str]) -> None:
     how = load_recipe(recipe, changes).run
     words = [recipe, "-o", str(run), "--resume", *(f"--set={change}" for change in changes)]
     launch(words, how.processes, how.threads)
+
+
+def _fit_router(model: Path, world: Path) -> None:
+    """Learn from the pairs of stage 2 what a query wants; the mask leaves that to the search."""
+    from unite.data.records import read_pairs
+    from unite.library.router import FILE, fit
+    from unite.training.recipe import load_recipe
+
+    if (model / FILE).exists():
+        return
+    rows = [
+        (pair, weight)
+        for source, weight in load_recipe("small-stage2", []).data.weights.items()
+        for pair in read_pairs(world / "train" / f"{source}.json", source)[:ROUTED]
+    ]
+    pairs = [pair for pair, _ in rows]
+    fit(
+        [pair.query for pair in pairs],
+        [pair.target_modality for pair in pairs],
+        [weight for _, weight in rows],
+    ).save(model / FILE)
 
 
 def _scores(directory: Path, column: str, model: Path, world: Path) -> list[Score]:
