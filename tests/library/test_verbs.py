@@ -133,7 +133,7 @@ def test_index_without_what_it_needs_is_wrong_usage(call: Call, media: Path) -> 
 
 
 def test_search_json_keeps_its_contract(call: Call, filled: Path, media: Path) -> None:
-    result = call("search", "-l", filled, "words", "--json")
+    result = call("search", "-l", filled, "zzz", "--json")
     assert result.exit_code == 0
     found = json.loads(result.stdout)
     assert found["ranking"] == "per-modality"
@@ -146,7 +146,7 @@ def test_search_json_keeps_its_contract(call: Call, filled: Path, media: Path) -
     ]  # fmt: skip
     assert {hit["start"] for hit in found["hits"]} == {None}
     assert (
-        json.loads(call("search", "-l", filled, "words", "--json", "--raw").stdout)["ranking"]
+        json.loads(call("search", "-l", filled, "zzz", "--json", "--raw").stdout)["ranking"]
         == "cosine"
     )
 
@@ -176,12 +176,12 @@ def test_search_filters(call: Call, filled: Path) -> None:
 
 
 def test_search_prints_a_table(call: Call, filled: Path, media: Path) -> None:
-    result = call("search", "-l", filled, "words")
+    result = call("search", "-l", filled, "zzz")
     head, *lines = result.stdout.strip().splitlines()
     assert head.split() == ["rank", "score", "modality", "path", "times", "text", "also"]
     assert str(media / "sub" / "clip.mp4") in result.stdout
     assert "interleaved" in lines[-1]
-    assert "ranked by cosine" in call("search", "-l", filled, "words", "--raw").stdout
+    assert "ranked by cosine" in call("search", "-l", filled, "zzz", "--raw").stdout
 
 
 def test_a_path_is_no_markup(call: Call, tmp_path: Path) -> None:
