@@ -163,7 +163,7 @@ def _ours(model: Any, items: list[Any]) -> tuple[np.ndarray, dict[str, float]]:
 
 
 def _items(path: Path) -> list[Any]:
-    from unite.data.records import read_items
+    from unite.data.items import read_items
 
     return [replace(item, id=None) for item in read_items(path)]
 
@@ -258,7 +258,7 @@ def memory(counts: list[int]) -> None:
 
 def _flat(folder: Path) -> dict[str, float]:
     """Items are read and vectors dropped as they come."""
-    from unite.data.records import read_items
+    from unite.data.items import read_items
     from unite.embedder import Embedder
 
     model = real_width(1, 1, {"min_pixels": 4 * 784, "max_pixels": 64 * 784}, 4)

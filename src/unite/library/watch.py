@@ -69,8 +69,10 @@ def watch(
     roots = [os.path.normpath(path.expanduser().absolute()) for path in paths]
     waiting: set[str] = set()
     due = began = time.monotonic()
-    with _terminable(), suppress(KeyboardInterrupt):
+    with _terminable() as told, suppress(KeyboardInterrupt):
         for changed in _changes(roots, library.own_paths):
+            if told.is_set():
+                break
             waiting |= changed
             whole = time.monotonic() >= due
             wanted = _wanted(waiting, roots, whole=whole)
@@ -157,17 +159,25 @@ def _there(folder: str, root: str) -> str:
 
 
 @contextmanager
-def _terminable() -> Iterator[None]:
-    """Let SIGTERM interrupt as Ctrl-C does, for the length of a block."""
+def _terminable() -> Iterator[threading.Event]:
+    """Let SIGTERM interrupt as Ctrl-C does, for the length of a block.
+
+    The interrupt may be raised where somebody else's code drops it, so the event tells it too.
+    """
+    told = threading.Event()
 
     def interrupt(signum: int, frame: FrameType | None) -> None:
+        told.set()
         raise KeyboardInterrupt
 
     if threading.current_thread() is not threading.main_thread():
-        yield
+        yield told
         return
-    before = signal.signal(signal.SIGTERM, interrupt)
+    before = {
+        number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGINT)
+    }
     try:
-        yield
+        yield told
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
