@@ -273,7 +273,7 @@ def _flat(folder: Path) -> dict[str, float]:
 
 def _texts(folder: Path) -> None:
     rng = random.Random(1)
-    rows = [{"id": str(number), "text": heavy_tailed(rng, 3.0, 1.2)} for number in range(400)]
+    rows = [{"id": str(number), "text": heavy_tailed(rng, 3.0, 1.2)} for number in range(150)]
     (folder / "items.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
