@@ -190,7 +190,7 @@ def test_writing_replaces_a_file_whole(tmp_path: Path) -> None:
     html(tmp_path)
     write_html(tmp_path / "s.html", [], opened)
     write_png(tmp_path / "s.png", [], opened)
-    assert not list(tmp_path.glob("*.tmp"))
+    assert not list(tmp_path.glob(".*"))
     assert (tmp_path / "s.html").read_text().endswith("</html>\n") or "</html>" in (
         tmp_path / "s.html"
     ).read_text()

@@ -23,6 +23,7 @@ from unite.embedder import Embedder
 from unite.errors import CheckpointError
 from unite.model.checkpoint import Model
 from unite.types import Clip, Item, Vector
+from unite.whole import write_text
 
 TOLERANCE = 1e-4
 """Largest difference of a coordinate between two ways of computing the same in fp32."""
@@ -128,9 +129,7 @@ def write_golden(path: Path, check: Check) -> None:
             for name, vector in check.vectors.items()
         },
     }
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(json.dumps(row) + "\n", encoding="utf-8")
-    partial.replace(path)
+    write_text(path, json.dumps(row) + "\n")
 
 
 def compare_golden(path: Path, check: Check) -> dict[str, Difference]:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from unite.errors import UniteError
 from unite.types import Clip, Item
+from unite.whole import whole
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -114,7 +115,8 @@ def write_html(
             for section in sections
         ],
     )
-    _replace(path, page.encode())
+    with whole(path) as draft:
+        draft.write_bytes(page.encode())
 
 
 def write_png(path: Path, sections: Sequence[Section], thumbnails: Thumbnails) -> None:
@@ -136,7 +138,8 @@ def write_png(path: Path, sections: Sequence[Section], thumbnails: Thumbnails) -
         top += strip.height
     buffer = io.BytesIO()
     sheet.save(buffer, "PNG", optimize=True)
-    _replace(path, buffer.getvalue())
+    with whole(path) as draft:
+        draft.write_bytes(buffer.getvalue())
 
 
 def _cards(section: Section, thumbnails: Thumbnails) -> list[_Card]:
@@ -181,13 +184,6 @@ def _data_uri(picture: Image) -> str:
     buffer = io.BytesIO()
     picture.save(buffer, "JPEG", quality=82)
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
-
-
-def _replace(path: Path, data: bytes) -> None:
-    """Write a file so that it is there whole or not at all."""
-    draft = path.with_name(path.name + ".tmp")
-    draft.write_bytes(data)
-    draft.replace(path)
 
 
 WIDTH, MARGIN, GAP = 1240, 24, 16

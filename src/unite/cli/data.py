@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from unite.cli.mine import mine
+from unite.whole import whole
 
 if TYPE_CHECKING:
     from unite.data.check import Fault, Report
@@ -105,11 +106,9 @@ def _folder(given: Path | None) -> AbstractContextManager[str | Path]:
 
 def _write(path: Path, faults: Iterable[Fault]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    with partial.open("w", encoding="utf-8") as file:
+    with whole(path) as draft, draft.open("w", encoding="utf-8") as file:
         for fault in faults:
             file.write(json.dumps(asdict(fault), ensure_ascii=False) + "\n")
-    partial.replace(path)
 
 
 def _print_counts(found: Report) -> None:

@@ -134,6 +134,7 @@ def report(
     from unite.evaluation.saved import read_run
     from unite.library.thumbnails import thumbnails
     from unite.sheets import write_html, write_png
+    from unite.whole import write_text
 
     read = [read_run(path) for path in runs]
     rows, names = report.rows(read), tables.labels(read)
@@ -141,9 +142,9 @@ def report(
     pictures = {name: svg for name, svg in drawn.items() if svg is not None}
     out.mkdir(parents=True, exist_ok=True)
     for name, svg in pictures.items():
-        tables.write_text(out / name, svg)
-    tables.write_text(out / "report.md", tables.markdown(read, rows))
-    tables.write_text(out / "report.html", tables.html(read, rows, list(pictures.values())))
+        write_text(out / name, svg)
+    write_text(out / "report.md", tables.markdown(read, rows))
+    write_text(out / "report.html", tables.html(read, rows, list(pictures.values())))
     sections = failures.sections(read)
     if sections:
         opened = cache(thumbnails)  # both sheets show the same media

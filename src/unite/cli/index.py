@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -70,13 +69,18 @@ def index(
 
     Exits with 3 when a file of a supported kind could not be indexed.
     """
+    from unite.cli.progress import progress_bars
     from unite.library.ingest import ingest
     from unite.media.pool import cores
 
     workers = cores() if workers is None else workers
     opened, encoder = _open(library, model, workers, segments, store)
     tell = _tell_json if as_json else _tell
-    with encoder, _progress() as on_progress:
+    with encoder, progress_bars() as show:
+
+        def on_progress(now: Progress) -> None:
+            show("indexing", now.done, now.total, now.failed)
+
         if follow:
             _follow(opened, paths, encoder, workers, tell, on_progress)
             return
@@ -170,32 +174,6 @@ def _check_settings(path: Path, facts: LibraryFacts, how: How | None, store: str
                 f"{path} was made with {flag} {held}, not {given}.",
                 f"Leave out {flag}, or index into a new library.",
             )
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[Progress], None]]:
-    """A bar on stderr with rate, remaining time and failures; nothing where nobody watches."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bar
-
-    columns = (
-        TextColumn("indexing"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]:.1f} files/s"),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[failed]} failed"),
-    )
-    console = Console(stderr=True)
-    with Bar(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("", total=None, rate=0.0, failed=0)
-
-        def show(now: Progress) -> None:
-            rate = bar.tasks[0].speed or 0.0
-            bar.update(task, completed=now.done, total=now.total, rate=rate, failed=now.failed)
-
-        yield show
 
 
 def _tell_json(outcome: Outcome) -> None:

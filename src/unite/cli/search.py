@@ -9,7 +9,6 @@ import typer
 
 if TYPE_CHECKING:
     from unite.library.terms import Term
-    from unite.stores.filters import Filter
     from unite.types import Item
 
 
@@ -60,10 +59,11 @@ def search(
     from unite.cli.hits import print_hits, write_sheet
     from unite.library.library import Library
     from unite.library.search import search as find
+    from unite.stores.filters import of_modalities
     from unite.stores.grammar import parse_filter
 
     terms = _terms(_query(text, image, video, instruction), like, plus or [], minus or [])
-    admitted = parse_filter(where) & _labels(only)
+    admitted = parse_filter(where) & of_modalities(only or "")
     opened = Library.open(library)
     opened.check_filled()
 
@@ -133,13 +133,3 @@ def _terms(query: Item | None, like: str | None, plus: list[str], minus: list[st
             "There is nothing to search for.", "Give words, --image, --video, --like or --plus."
         )
     return terms
-
-
-def _labels(only: str | None) -> Filter:
-    """``image,text+image`` as a condition on the labels that records carry."""
-    from unite.stores.filters import EVERYTHING, AnyOf, HasModality
-    from unite.types import Modality
-
-    if only is None:
-        return EVERYTHING
-    return AnyOf(tuple(HasModality(Modality.parse(word).label) for word in only.split(",")))

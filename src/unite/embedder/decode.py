@@ -12,6 +12,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Protocol
 
 from unite.media.pool import WorkerPool
@@ -71,6 +72,7 @@ class Decoders:
         self._see = partial(_timed, see)
         self._workers, self._threads, self._seconds = workers, threads, seconds
         self._pool: ThreadPoolExecutor | WorkerPool[Any, Decoded] | None = None
+        self._lock = Lock()  # several streams may share an embedder
 
     @property
     def side_by_side(self) -> int:
@@ -79,11 +81,11 @@ class Decoders:
 
     def ask(self, reference: str | Image | Clip) -> Promise:
         """Have a medium decoded."""
-        if self._pool is None:
-            self._pool = self._started()
-        if isinstance(self._pool, ThreadPoolExecutor):
-            return self._pool.submit(self._see, reference)
-        return self._pool.submit(reference, _name(reference))
+        with self._lock:
+            pool = self._pool = self._pool or self._started()
+        if isinstance(pool, ThreadPoolExecutor):
+            return pool.submit(self._see, reference)
+        return pool.submit(reference, _name(reference))
 
     def close(self) -> None:
         """End them; what is not done is dropped."""

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from queue import SimpleQueue
+from threading import Lock
 from typing import TYPE_CHECKING, Protocol
 
 from unite.embedder.encode import BatchEncoder, Encoded
@@ -45,12 +46,13 @@ class ThreadSeat:
     def __init__(self, encode: Callable[[Batch], Encoded]) -> None:
         self._encode = encode
         self._thread: ThreadPoolExecutor | None = None
+        self._lock = Lock()
 
     def submit(self, batch: Batch) -> Future[Encoded]:
         """Have a batch embedded after those before it."""
-        if self._thread is None:
-            self._thread = ThreadPoolExecutor(1, thread_name_prefix="encode")
-        return self._thread.submit(self._encode, batch)
+        with self._lock:
+            self._thread = self._thread or ThreadPoolExecutor(1, thread_name_prefix="encode")
+            return self._thread.submit(self._encode, batch)
 
     def now(self, batch: Batch) -> Future[Encoded]:
         """Embed a batch in the caller's thread."""

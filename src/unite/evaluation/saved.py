@@ -18,6 +18,7 @@ from unite.evaluation.facts import Benchmark
 from unite.evaluation.metrics import Ranks
 from unite.evaluation.results import Case, Result, Score
 from unite.evaluation.runner import Run
+from unite.whole import whole, write_text
 
 FORMAT = 1
 _PACKAGES = ("unite-embed", "torch", "transformers", "numpy", "pillow", "av")
@@ -86,9 +87,7 @@ def write_run(
         ],
         "cases": [_case_row(result.score, case) for result in run.results for case in result.cases],
     }  # fmt: skip
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(json.dumps(row, indent=2) + "\n", encoding="utf-8")
-    partial.replace(path)
+    write_text(path, json.dumps(row, indent=2) + "\n")
 
 
 def read_run(path: Path) -> Saved:
@@ -190,9 +189,8 @@ def _write_ranks(path: Path, results: Sequence[Result]) -> None:
         for result in results
         for query, ranks, hits in zip(result.query_ids, result.ranks, result.hits, strict=True)
     ]  # fmt: skip
-    partial = path.with_name(f".{path.name}.partial")
-    pq.write_table(pa.Table.from_pylist(rows, schema), partial)
-    partial.replace(path)
+    with whole(path) as draft:
+        pq.write_table(pa.Table.from_pylist(rows, schema), draft)
 
 
 def _case_row(score: Score, case: Case) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
-from pathlib import Path
 
 from unite.evaluation.facts import Published
 from unite.evaluation.report import Cell, Row
@@ -114,10 +113,3 @@ def html(runs: Sequence[Saved], rows: Sequence[Row], pictures: Sequence[str] = (
         pictures=pictures,
         approximate=APPROXIMATE,
     )
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file so that it is there whole or not at all."""
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)

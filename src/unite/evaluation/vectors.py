@@ -20,6 +20,7 @@ import numpy as np
 
 from unite.data.records import item_row
 from unite.types import Item, Vector
+from unite.whole import whole, write_text
 
 SHARD = 256
 """Vectors a shard: what an interruption may cost."""
@@ -88,9 +89,7 @@ class VectorCache:
         stem = self.folder / hashlib.sha256("".join(keys).encode()).hexdigest()[:16]
         _write_array(stem.with_suffix(".npy"), np.stack([self._fresh[key] for key in keys]))
         names = stem.with_suffix(".json")
-        partial = names.with_name(f".{names.name}.partial")
-        partial.write_text(json.dumps(keys), encoding="utf-8")
-        partial.replace(names)
+        write_text(names, json.dumps(keys))
         self._open(names)
         self._fresh.clear()
 
@@ -101,7 +100,5 @@ class VectorCache:
 
 
 def _write_array(path: Path, matrix_ND: Vector) -> None:
-    partial = path.with_name(f".{path.name}.partial")
-    with partial.open("wb") as file:
+    with whole(path) as draft, draft.open("wb") as file:
         np.save(file, matrix_ND)
-    partial.replace(path)

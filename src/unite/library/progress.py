@@ -13,6 +13,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from unite.whole import write_text
+
 FILE = "progress.json"
 EVERY = 0.5  # seconds between two writes
 
@@ -34,7 +36,6 @@ def published(folder: Path) -> Iterator[Callable[[Progress], None]]:
         folder: The library's.
     """
     file = folder / FILE
-    draft = folder / f"{FILE}.tmp"
     last = 0.0
 
     def publish(now: Progress) -> None:
@@ -43,8 +44,7 @@ def published(folder: Path) -> Iterator[Callable[[Progress], None]]:
             return
         last = time.monotonic()
         with suppress(OSError):  # a full disk is for the vectors to report
-            draft.write_text(json.dumps({**asdict(now), "process": os.getpid()}), encoding="utf-8")
-            draft.replace(file)
+            write_text(file, json.dumps({**asdict(now), "process": os.getpid()}))
 
     try:
         yield publish

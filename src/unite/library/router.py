@@ -21,6 +21,7 @@ import numpy.typing as npt
 
 from unite.errors import DataError, LibraryError
 from unite.types import Item, Modality
+from unite.whole import write_text
 
 FILE = "router.json"
 FORMAT = 1
@@ -77,9 +78,7 @@ class Router:
             "weights": np.round(self.weight_LF, 4).tolist(),
             "bias": np.round(self.bias_L, 4).tolist(),
         }
-        draft = path.with_name(f"{path.name}.tmp")
-        draft.write_text(json.dumps(row) + "\n", encoding="utf-8")
-        draft.replace(path)
+        write_text(path, json.dumps(row) + "\n")
 
     @classmethod
     def load(cls, path: Path) -> Router:

@@ -189,7 +189,7 @@ def _chosen(
     alone: Mapping[str, float] = {"": 1.0}
     if ranking == "cosine":
         return "cosine", alone
-    labels = [*library.store.stats().modalities]
+    labels = [*library.store.modalities()]
     ways: dict[Ranking, Callable[[], Mapping[str, float] | None]] = {
         "intent": lambda: _by_words(item, labels),
         "router": lambda: _by_router(library, item, labels),

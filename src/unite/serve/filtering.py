@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from unite.errors import DataError, FilterError
 from unite.serve.faults import RequestError
-from unite.stores.filters import EVERYTHING, AnyOf, Filter, HasModality
+from unite.stores.filters import Filter, of_modalities
 from unite.stores.grammar import parse_filter
-from unite.types import Modality
 
 
 def admitted(only: str | list[str] | None, where: str | None) -> Filter:
@@ -19,13 +18,12 @@ def admitted(only: str | list[str] | None, where: str | None) -> Filter:
     Raises:
         RequestError: A label is none, or the filter cannot be read.
     """
-    words = only.split(",") if isinstance(only, str) else only or []
     try:
-        labels = [Modality.parse(word).label for word in words if word.strip()]
+        labels = of_modalities(only if isinstance(only, str) else ",".join(only or []))
     except DataError as error:
         raise RequestError(422, error.message, error.remedy, param="only") from error
     try:
         found = parse_filter(where or "")
     except FilterError as error:
         raise RequestError(422, error.message, error.remedy, param="where") from error
-    return found & (AnyOf(tuple(map(HasModality, labels))) if labels else EVERYTHING)
+    return found & labels

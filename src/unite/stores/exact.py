@@ -77,11 +77,14 @@ class ExactStore:
         """Number of records admitted."""
         return len(self._admitted(where))
 
+    def modalities(self) -> dict[str, int]:
+        """Records per modality label, sorted by label."""
+        return dict(sorted(Counter(row.record.modality for row in self._rows.values()).items()))
+
     def stats(self) -> Stats:
         """How much the store holds."""
-        labels = Counter(row.record.modality for row in self._rows.values())
         size = sum(row.vector.nbytes for row in self._rows.values())
-        return Stats(count=len(self._rows), modalities=dict(sorted(labels.items())), bytes=size)
+        return Stats(count=len(self._rows), modalities=self.modalities(), bytes=size)
 
     def tidy(self) -> None:
         """Nothing to do in memory."""

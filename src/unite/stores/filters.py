@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 
+from unite.types import Modality
+
 if TYPE_CHECKING:
     from unite.stores.protocol import Record
 
@@ -121,6 +123,16 @@ class HasTag(Filter):
 
 
 EVERYTHING = AllOf()
+
+
+def of_modalities(labels: str) -> Filter:
+    """``image,text+image`` as a condition on whole labels; where none is named, all pass.
+
+    Raises:
+        DataError: One of them is none.
+    """
+    found = [Modality.parse(word).label for word in labels.split(",") if word.strip()]
+    return AnyOf(tuple(map(HasModality, found))) if found else EVERYTHING
 
 
 @lru_cache(maxsize=64)

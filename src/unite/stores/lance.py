@@ -65,6 +65,7 @@ class LanceStore:
         self._folder = state_folder(uri)
         self._snapshot: Snapshot | None = None
         self._guard = Lock()
+        self._labels: tuple[int, dict[str, int]] | None = None
         self._written = 0
         self._builder: subprocess.Popen[bytes] | None = None
 
@@ -151,16 +152,23 @@ class LanceStore:
         """Number of records admitted."""
         return int(self._table.count_rows(None if where == EVERYTHING else condition(where)))
 
+    def modalities(self) -> dict[str, int]:
+        """Records per modality label, sorted by label; counted once a version."""
+        version, known = int(self._table.version), self._labels
+        if known is None or known[0] != version:
+            column = self._table.search().select(["modality"]).to_arrow()["modality"]
+            known = self._labels = version, dict(sorted(Counter(column.to_pylist()).items()))
+        return known[1]
+
     def stats(self) -> Stats:
         """How much the store holds, and how it searches."""
-        labels = Counter(
-            self._table.search().select(["modality"]).to_arrow()["modality"].to_pylist()
-        )
-        count, facts, state = labels.total(), self._facts(), self._state(labels.total())
+        labels = self.modalities()
+        count = sum(labels.values())
+        facts, state = self._facts(), self._state(count)
         fault = self._snapshot.fault if self._snapshot else ""
         return Stats(
             count=count,
-            modalities=dict(sorted(labels.items())),
+            modalities=labels,
             bytes=int(self._table.stats()["total_bytes"]),
             index=state,
             indexed=self._indexed() if state == "ready" else 0,

@@ -163,6 +163,10 @@ class Store(Protocol):
         """Number of records admitted."""
         ...
 
+    def modalities(self) -> dict[str, int]:
+        """Records per modality label, sorted by label; every search may ask."""
+        ...
+
     def stats(self) -> Stats:
         """How much the store holds, and how it searches."""
         ...

@@ -174,16 +174,21 @@ class QdrantStore:
         with _speaking():
             return int(self._client.count(self._name, self._translated(where), exact=True).count)
 
+    def modalities(self) -> dict[str, int]:
+        """Records per modality label, sorted by label."""
+        with _speaking():
+            shown = self._client.facet(self._name, "modality", limit=LABELS_SHOWN, exact=True)
+        return dict(sorted((str(hit.value), hit.count) for hit in shown.hits))
+
     def stats(self) -> Stats:
         """How much the store holds, and how it searches; Qdrant tells neither bytes nor recall."""
         with _speaking():
             facts = self._client.get_collection(self._name)
-            shown = self._client.facet(self._name, "modality", limit=LABELS_SHOWN, exact=True)
         indexed = facts.indexed_vectors_count or 0
         state: IndexState = "ready" if indexed else "none"
         return Stats(
             count=self.count(),
-            modalities=dict(sorted((str(hit.value), hit.count) for hit in shown.hits)),
+            modalities=self.modalities(),
             index="building" if facts.status == "yellow" else state,
             indexed=indexed,
             recall=None if indexed else 1.0,

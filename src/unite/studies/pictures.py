@@ -14,6 +14,7 @@ from unite.studies.outcome import Outcomes
 from unite.studies.study import Study
 from unite.studies.tables import told
 from unite.studies.verdict import Verdict
+from unite.whole import whole
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -104,7 +105,6 @@ def _intervals(findings: Sequence[Finding]) -> Figure:
 
 
 def _save(figure: Figure, path: Path) -> str:
-    partial = path.with_suffix(".partial")
-    figure.savefig(partial, format="png", dpi=110)
-    partial.replace(path)
+    with whole(path) as draft:
+        figure.savefig(draft, format="png", dpi=110)
     return path.name

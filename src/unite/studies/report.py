@@ -28,6 +28,7 @@ from unite.studies.tables import (
     told,
 )
 from unite.studies.verdict import RULE, Verdict
+from unite.whole import write_text
 
 _PACKAGES = ("unite-embed", "torch", "transformers", "numpy")
 _STYLE = (
@@ -60,8 +61,8 @@ def write_report(study: Study, setting: Setting, outcomes: Outcomes, folder: Pat
     found = verdicts(study, outcomes)
     pictures = draw(study, outcomes, found, folder)
     blocks = list(_blocks(study, setting, outcomes, found, pictures))
-    _write(folder / "report.md", "\n\n".join(_markdown(block) for block in blocks) + "\n")
-    _write(folder / "report.html", _html(study.title, blocks, folder))
+    write_text(folder / "report.md", "\n\n".join(_markdown(block) for block in blocks) + "\n")
+    write_text(folder / "report.html", _html(study.title, blocks, folder))
     write_json(folder / "results.json", results(study, setting, outcomes, found))
     return found
 
@@ -234,9 +235,3 @@ def _finding_row(finding: Finding) -> dict[str, Any]:
 
 def _known(value: float) -> float | None:
     return None if math.isnan(value) else value
-
-
-def _write(path: Path, text: str) -> None:
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)

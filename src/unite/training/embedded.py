@@ -17,6 +17,7 @@ import numpy as np
 from unite.data.records import content_id
 from unite.errors import DataError
 from unite.types import Embedding, Encoder, Item
+from unite.whole import whole
 
 SHARD = 128
 """Embeddings a file."""
@@ -97,9 +98,8 @@ def _write_shard(place: Path, shard: Mapping[str, Embedding], dim: int) -> None:
     )
     place.mkdir(parents=True, exist_ok=True)
     path = place / f"{next(iter(shard))}.parquet"
-    partial = path.with_name(f".{path.name}.partial")
-    pq.write_table(table, partial)
-    partial.replace(path)
+    with whole(path) as draft:
+        pq.write_table(table, draft)
 
 
 def _read_shards(place: Path, wanted: set[str]) -> dict[str, Embedding]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ import numpy as np
 from unite.data.vectors.precision import Precision
 from unite.data.vectors.rows import Row
 from unite.errors import DataError
+from unite.whole import whole
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -137,18 +137,15 @@ def write_tables(path: Path, tables: Iterable[pa.Table], schema: pa.Schema) -> N
     """
     import pyarrow.parquet as pq
 
-    partial = path.with_name(f".{path.name}.partial")
     words = [name for name in PLAIN if name != "id"]
     try:
-        with pq.ParquetWriter(partial, schema, use_dictionary=words) as writer:
-            for table in tables:
-                writer.write_table(table.replace_schema_metadata(schema.metadata))
-        with partial.open("rb") as file:
-            os.fsync(file.fileno())
-        partial.replace(path)
+        with whole(path) as draft:
+            with pq.ParquetWriter(draft, schema, use_dictionary=words) as writer:
+                for table in tables:
+                    writer.write_table(table.replace_schema_metadata(schema.metadata))
+            with draft.open("rb") as file:
+                os.fsync(file.fileno())
     except OSError as error:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
         raise DataError(
             f"{path} cannot be written: {os.strerror(error.errno) if error.errno else error}.",
             "What is written stays; make room and give the same command again.",
