@@ -202,7 +202,7 @@ def test_a_part_of_a_clip_plays_from_its_time(page: Page, media: Path) -> None:
     at = f"/v1/items/{key_of(str(media / 'clip.mp4'))}"
     part = {"kind": "video", "start": 1.0, "end": 1.5, "media": f"{at}/media"}
     hit = {**_EVIL, **part, "thumbnail": f"{at}/thumbnail"}
-    answer = {"ranking": "cosine", "how": "", "next_offset": None, "embedding": "", "hits": [hit]}
+    answer = {**_ANSWER, "hits": [hit]}
     page.route("**/v1/search", lambda route: route.fulfill(json=answer))
     ask(page, "x")
     expect(page.locator(f"{CARD} .time")).to_have_text("0:01–0:01")
@@ -219,7 +219,7 @@ def test_what_the_browser_cannot_play_is_shown_still(
     complaints.append("Failed to load resource")
     at = f"/v1/items/{key_of(str(media / 'clip.mp4'))}"
     hit = {**_EVIL, "kind": "video", "media": f"{at}/nothing", "thumbnail": f"{at}/thumbnail"}
-    answer = {"ranking": "cosine", "how": "", "next_offset": None, "embedding": "", "hits": [hit]}
+    answer = {**_ANSWER, "hits": [hit]}
     page.route("**/v1/search", lambda route: route.fulfill(json=answer))
     ask(page, "x")
     page.locator(OPEN).click()
@@ -231,15 +231,7 @@ def test_what_the_browser_cannot_play_is_shown_still(
 def test_a_name_is_never_read_as_markup(page: Page) -> None:
     page.route(
         "**/v1/search",
-        lambda route: route.fulfill(
-            json={
-                "ranking": "cosine",
-                "how": "<b>x</b>",
-                "next_offset": None,
-                "embedding": "",
-                "hits": [_EVIL],
-            }
-        ),
+        lambda route: route.fulfill(json={**_ANSWER, "how": "<b>x</b>", "hits": [_EVIL]}),
     )
     ask(page, "x")
     expect(page.locator(f"{CARD} .file")).to_have_text(_EVIL["name"])
@@ -263,7 +255,10 @@ _EVIL: dict[str, Any] = {
     "text": "<b>bold</b><script>alert(1)</script>",
     "thumbnail": None,
     "media": "/v1/items/x/media",
+    "segments": 0,
+    "copies": [],
 }
+_ANSWER: dict[str, Any] = {"ranking": "cosine", "how": "", "shares": {}, "cursor": None}
 
 
 @pytest.mark.slow
@@ -271,18 +266,28 @@ def test_a_long_answer_comes_in_pages(page: Page) -> None:
     hits = [{**_EVIL, "name": f"{number}"} for number in range(96)]
 
     def fulfil(route: Any) -> None:
-        first = (route.request.post_data_json or {}).get("offset", 0)
-        part, following = hits[first : first + 48], first + 48
-        answer = {"ranking": "cosine", "how": "by cosine", "embedding": "AAAA"}
-        route.fulfill(
-            json={**answer, "hits": part, "next_offset": following if following < 96 else None}
-        )
+        asked = route.request.post_data_json
+        first = int(asked.get("cursor", "0"))
+        assert "text" not in asked if first else asked["text"] == "x"
+        following = str(first + 48) if first < 48 else None
+        route.fulfill(json={**_ANSWER, "hits": hits[first : first + 48], "cursor": following})
 
     page.route("**/v1/search", fulfil)
     ask(page, "x")
     page.locator(CARD).last.scroll_into_view_if_needed()
     expect(page.locator(CARD)).to_have_count(96)
     assert names(page) == [str(number) for number in range(96)]
+
+
+@pytest.mark.slow
+def test_a_hit_says_what_it_stands_for_and_the_line_above_what_was_found(page: Page) -> None:
+    parts = {**_EVIL, "segments": 2, "copies": ["/else/copy.txt"]}
+    hits = [parts, {**_EVIL, "modality": "image"}, _EVIL]
+    page.route("**/v1/search", lambda route: route.fulfill(json={**_ANSWER, "hits": hits}))
+    ask(page, "x")
+    expect(page.locator(f"{CARD} .further")).to_have_text("+2 parts, +1 copy")
+    expect(page.locator(".further")).to_have_attribute("title", "/else/copy.txt")
+    expect(page.locator("#summary .shares")).to_have_text("text 2, image 1")
 
 
 @pytest.mark.slow

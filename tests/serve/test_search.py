@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import base64
+import json
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ from unite.errors import LibraryError
 from unite.library.library import Library
 from unite.library.search import search as find
 from unite.serve.app import create_app
+from unite.serve.settings import Settings
 from unite.serve.shelf import key_of
 from unite.types import Item
 
@@ -75,18 +78,95 @@ def test_more_like_this_leaves_the_item_itself_out(client: httpx2.Client) -> Non
     assert len(found["hits"]) == 5
 
 
-@pytest.mark.parametrize("by_item", [False, True])
-def test_pages_join_to_the_whole(client: httpx2.Client, by_item: bool) -> None:
-    one = ask(client, text="the sea")["hits"][0]["id"]
-    query = {"like": one} if by_item else {"text": "the sea"}
-    whole = ask(client, **query, k=50)
-    assert whole["next_offset"] is None
+def paged(client: httpx2.Client, **query: Any) -> list[Any]:
+    """The answer in pages of two."""
     pages = [ask(client, **query, k=2)]
-    while (offset := pages[-1]["next_offset"]) is not None:
-        kept = {"like": one} if by_item else {}
-        more = ask(client, embedding=pages[0]["embedding"], k=2, offset=offset, **kept)
-        pages.append(more)
+    while (cursor := pages[-1]["cursor"]) is not None:
+        pages.append(ask(client, cursor=cursor, k=2))
+    return pages
+
+
+QUERIES: list[dict[str, Any]] = [
+    {"text": "the sea"},
+    {"text": "find the clip where the sea is"},
+    {"text": "the sea", "raw": True},
+    {"text": "the sea", "only": ["image", "text"], "where": "-path:*p1*"},
+    {"text": "the sea", "all_segments": True},
+]
+
+
+@pytest.mark.parametrize("query", QUERIES)
+def test_pages_join_to_the_whole(client: httpx2.Client, query: dict[str, Any]) -> None:
+    whole = ask(client, **query, k=50)
+    assert whole["cursor"] is None
+    pages = paged(client, **query)
+    assert len(pages) > 1
     assert [name for page in pages for name in ids(page)] == ids(whole)
+    assert {page["ranking"] for page in pages[:-1]} == {whole["ranking"]}
+
+
+def test_pages_of_what_resembles_an_item_leave_it_out(client: httpx2.Client) -> None:
+    one = ask(client, text="the sea")["hits"][0]["id"]
+    joined = [name for page in paged(client, like=one) for name in ids(page)]
+    assert joined == ids(ask(client, like=one, k=50))
+    assert one not in joined
+
+
+def test_the_words_say_what_is_wanted(client: httpx2.Client) -> None:
+    found = ask(client, text="find the clip where the sea is")
+    assert found["ranking"] == "intent"
+    assert found["hits"][0]["modality"] == "video"
+    assert found["shares"].keys() == {hit["modality"] for hit in found["hits"]}
+
+
+def test_a_vector_is_ranked_without_words(client: httpx2.Client) -> None:
+    vector = client.post("/v1/embeddings", json={"input": "find the clip"}).json()
+    found = ask(client, embedding=vector["data"][0]["embedding"])
+    assert found["ranking"] == "per-modality"
+
+
+@pytest.mark.parametrize("change", [{}, {"k": 3, "text": "a"}, {"only": "image"}, {"raw": True}])
+def test_a_cursor_that_is_none_or_not_alone_is_refused(
+    client: httpx2.Client, change: dict[str, Any]
+) -> None:
+    cursor = ask(client, text="a", k=1)["cursor"]
+    body = {"cursor": cursor, **change} if change else {"cursor": cursor[:-8]}
+    answer = client.post("/v1/search", json=body)
+    assert answer.status_code == (422 if change else 400), answer.text
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"shares": {"smell": 1.0}},
+        {"shares": {}},
+        {"shares": {"image": 0}},
+        {"shares": {"image": "NaN"}},
+        {"offset": -1},
+        {"offset": "x"},
+        {"vector": "AAAA"},
+        {"vector": 7},
+        {"where": "(path:x"},
+        {"only": ["smell"]},
+        {"ranking": "luck"},
+        {"more": 1},
+    ],
+)
+def test_a_forged_cursor_is_refused(client: httpx2.Client, change: dict[str, Any]) -> None:
+    cursor = ask(client, text="a", k=1)["cursor"]
+    row = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+    forged = base64.urlsafe_b64encode(json.dumps({**row, **change}).encode()).decode()
+    answer = client.post("/v1/search", json={"cursor": forged.rstrip("=")})
+    assert answer.status_code in (400, 422), answer.text
+
+
+def test_a_search_ends_at_its_depth(library: Library, encoder: Embedder) -> None:
+    app = create_app(library, encoder, Settings(max_hits=3))
+    with running(app) as server, server.client() as client:
+        whole = ask(client, text="the sea", k=50)
+        assert len(whole["hits"]) == 3
+        assert whole["cursor"] is None
+        assert [len(page["hits"]) for page in paged(client, text="the sea")] == [2, 1]
 
 
 def test_filters_admit_labels_and_paths(client: httpx2.Client) -> None:
@@ -105,7 +185,10 @@ def test_filters_admit_labels_and_paths(client: httpx2.Client) -> None:
         ({"text": "a", "like": "b"}, 422),
         ({"text": "a", "k": 0}, 422),
         ({"text": "a", "k": 10**9}, 422),
-        ({"text": "a", "offset": 990}, 422),
+        ({"text": "a", "offset": 9}, 422),
+        ({"cursor": ""}, 400),
+        ({"cursor": "bm9uZQ"}, 400),
+        ({"cursor": "é"}, 400),
         ({"text": "a", "only": "smell"}, 422),
         ({"text": "a", "wher": "x"}, 422),
         ({"text": "a", "where": "(path:x"}, 422),

@@ -48,16 +48,34 @@ RESCORED = 1000
 
 
 @dataclass(frozen=True, slots=True)
+class Plan:
+    """How a query is ranked; its further pages are ranked by the same plan.
+
+    Attributes:
+        ranking: On what ground.
+        shares: Each modality's share of the places; one list under the empty label is plain cosine.
+    """
+
+    ranking: Ranking
+    shares: Mapping[str, float]
+
+
+ALONE = Plan("cosine", {"": 1.0})
+
+
+@dataclass(frozen=True, slots=True)
 class SearchResult:
     """The answer to a query.
 
     Attributes:
+        plan: How it was ranked, to go on in the same way.
         ranking: How the hits are ordered; `HOW` says it in words.
         found: Records with their cosines, best first.
         folded: The same with what each stands for, where parts and copies are folded.
         more: Whether further hits follow.
     """
 
+    plan: Plan
     ranking: Ranking
     found: list[Found]
     folded: list[Folded] = field(default_factory=list)
@@ -118,7 +136,7 @@ def search_vector(
     *,
     k: int = 10,
     where: Filter = EVERYTHING,
-    ranking: Ranking | None = None,
+    ranking: Ranking | Plan | None = None,
     offset: int = 0,
     folded: bool = False,
     exact: bool = False,
@@ -134,19 +152,21 @@ def search_vector(
         asked: A vector, shape (D,), unit length; with its query, the query's words count too.
         k: Number of hits.
         where: What may be found.
-        ranking: Overrides the default; what the query gives no ground for is per-modality.
+        ranking: Overrides the default; what the query gives no ground for is per-modality. A plan
+            of an answer before is followed.
         offset: Hits to pass over: those of the pages before.
         folded: Show one hit per file, and equal files as one.
         exact: Score the nearest again in full precision.
     """
     asked = asked if isinstance(asked, Asked) else Asked(asked)
     look = _Look(library.store, asked, where, exact)
-    how, shares = _chosen(library, asked.item, ranking)
-    hits, lists = _fused(look, shares, offset + k + 1, folded=folded)
+    plan = ranking if isinstance(ranking, Plan) else _plan(library, asked.item, ranking)
+    hits, lists = _fused(look, plan.shares, offset + k + 1, folded=folded)
     shown = hits[offset : offset + k]
     found = [hit.found for hit in shown]
     return SearchResult(
-        how if lists > 1 else "cosine",
+        plan,
+        plan.ranking if lists > 1 else "cosine",
         found,
         shown if folded else [],
         more=len(hits) > offset + k,
@@ -182,13 +202,10 @@ class _Look:
         ]
 
 
-def _chosen(
-    library: Library, item: Item | None, ranking: Ranking | None
-) -> tuple[Ranking, Mapping[str, float]]:
-    """How to rank, and each list's share; one list under the empty label is plain cosine."""
-    alone: Mapping[str, float] = {"": 1.0}
+def _plan(library: Library, item: Item | None, ranking: Ranking | None) -> Plan:
+    """How to rank what is asked."""
     if ranking == "cosine":
-        return "cosine", alone
+        return ALONE
     labels = [*library.store.modalities()]
     ways: dict[Ranking, Callable[[], Mapping[str, float] | None]] = {
         "intent": lambda: _by_words(item, labels),
@@ -196,10 +213,10 @@ def _chosen(
     }
     for how, shares in ways.items():
         if ranking in (None, how) and (found := shares()) is not None:
-            return how, found
-    if ranking is None and library.facts.mixed_gallery:
-        return "cosine", alone
-    return "per-modality", even(labels) if labels else alone
+            return Plan(how, found)
+    if (ranking is None and library.facts.mixed_gallery) or not labels:
+        return ALONE
+    return Plan("per-modality", even(labels))
 
 
 def _by_words(item: Item | None, labels: Sequence[str]) -> dict[str, float] | None:

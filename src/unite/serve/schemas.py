@@ -109,16 +109,19 @@ class EmbeddingsOut(BaseModel):
 
 
 class SearchForm(ItemForm):
-    """A search: by a query, by an item of the library, or by a vector."""
+    """A search: by a query, by an item of the library, by a vector, or where another goes on."""
 
     like: str | None = Field(None, description="Id of an item: what resembles it.")
     embedding: str | list[float] | None = Field(
-        None, description="A vector as an answer gave it, to page on without embedding anew."
+        None, description="A vector, as numbers or as base64 of little-endian float32."
+    )
+    cursor: str | None = Field(
+        None, max_length=1_000_000, description="Of an answer: its next page. Alone, or with `k`."
     )
     k: int = Field(24, ge=1, le=200)
-    offset: int = Field(0, ge=0)
     only: str | list[str] | None = Field(None, description="Modalities, such as `image,video`.")
     where: str | None = Field(None, max_length=2000, description="What may be found.")
+    all_segments: bool = Field(False, description="Every part of a file and every copy.")
     raw: bool = Field(False, description="Rank by cosine alone, across modalities.")
 
 
@@ -142,19 +145,24 @@ class Known(BaseModel):
 
 
 class HitOut(Known):
-    """One answer of a search."""
+    """One answer of a search: the best part of a file.
+
+    `segments` counts further parts of it that were found, `copies` are the paths of equal files.
+    """
 
     score: float
+    segments: int
+    copies: list[str]
 
 
 class SearchOut(BaseModel):
-    """Hits, best first; `ranking` and `how` say how they are ordered."""
+    """Hits, best first; `ranking` and `how` say how they are ordered, `shares` which were found."""
 
     ranking: str
     how: str
+    shares: dict[str, float]
     hits: list[HitOut]
-    next_offset: int | None
-    embedding: str
+    cursor: str | None
 
 
 class ItemOut(Known):

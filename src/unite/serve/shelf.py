@@ -9,29 +9,18 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import TypeVar
 
 from unite.library.library import Library
-from unite.library.search import HOW, SearchResult, search_vector
+from unite.library.search import Plan, Ranking, SearchResult, search_vector
+from unite.library.terms import Asked
 from unite.serve.faults import RequestError
 from unite.stores.filters import Filter
-from unite.stores.protocol import Found, Record, Row, Stats
-from unite.types import Vector
+from unite.stores.protocol import Record, Row, Stats
 
 T = TypeVar("T")
 REMEMBERED = 4096
 FRESH = 60.0  # seconds for which a record is believed, so that a page of pictures costs one query
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """Some hits of a search, how they are ranked, and whether more follow."""
-
-    ranking: str
-    how: str
-    found: list[Found]
-    more: bool
 
 
 class Shelf:
@@ -50,22 +39,24 @@ class Shelf:
         self._records: OrderedDict[str, tuple[float, Record]] = OrderedDict()
 
     async def search(
-        self, vector: Vector, k: int, offset: int, where: Filter, *, raw: bool, without: str | None
-    ) -> Page:
-        """Hits from `offset` on, leaving out one record."""
-        wanted = offset + k + 1 + (without is not None)
-
-        def find() -> SearchResult:
-            return search_vector(
-                self.library, vector, k=wanted, where=where, ranking="cosine" if raw else None
+        self, asked: Asked, *, k: int, offset: int, where: Filter,
+        ranking: Ranking | Plan | None, folded: bool,
+    ) -> SearchResult:  # fmt: skip
+        """Hits from `offset` on."""
+        result = await self._ask(
+            lambda: search_vector(
+                self.library,
+                asked,
+                k=k,
+                where=where,
+                ranking=ranking,
+                offset=offset,
+                folded=folded,
             )
-
-        result = await self._ask(find)
-        found = [one for one in result.found if one.record.id != without]
-        for one in found[offset : offset + k]:
+        )
+        for one in result.found:
             self._remember(one.record)
-        more = len(found) > offset + k
-        return Page(result.ranking, HOW[result.ranking], found[offset : offset + k], more)
+        return result
 
     async def record(self, key: str) -> Record:
         """The record that `key` names.

@@ -5,16 +5,27 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from unite.library.folding import Folded
+from unite.library.search import SearchResult
 from unite.media.source import name_of
 from unite.serve.files import shown_as
 from unite.serve.schemas import HitOut, ItemOut
 from unite.serve.shelf import key_of
-from unite.stores.protocol import Found, Record
+from unite.stores.protocol import Record
 
 
-def hit(found: Found) -> HitOut:
-    """One answer of a search."""
-    return HitOut(**_facts(found.record), score=found.score)
+def hits(result: SearchResult) -> list[HitOut]:
+    """The answers of a search."""
+    folded = result.folded or [Folded(found) for found in result.found]
+    return [
+        HitOut(
+            **_facts(one.found.record),
+            score=one.found.score,
+            segments=one.segments,
+            copies=[name_of(path) for path in one.copies],
+        )
+        for one in folded
+    ]
 
 
 def item(record: Record) -> ItemOut:

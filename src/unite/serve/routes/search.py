@@ -1,21 +1,24 @@
-"""`/v1/search`: by words, picture, clip, several together, an item, or a vector."""
+"""`/v1/search`: by words, picture, clip, several together, an item, a vector, or a cursor."""
 
 from __future__ import annotations
 
 from fastapi import APIRouter, Request
 
 from unite.errors import ItemError
+from unite.library.search import HOW, Plan, Ranking
+from unite.library.terms import Asked
 from unite.serve.bodies import body_of, failures
+from unite.serve.cursor import Cursor
 from unite.serve.faults import RequestError
 from unite.serve.filtering import admitted
 from unite.serve.forms import search_form
 from unite.serve.intake import Body
 from unite.serve.schemas import SearchForm, SearchOut
 from unite.serve.service import Here, Service
-from unite.serve.shelf import name_of
+from unite.serve.shelf import Shelf
 from unite.serve.vectors import decoded, encoded
-from unite.serve.views import hit
-from unite.types import Vector
+from unite.serve.views import hits
+from unite.stores.protocol import Record
 
 router = APIRouter(prefix="/v1", tags=["library"])
 
@@ -28,51 +31,74 @@ router = APIRouter(prefix="/v1", tags=["library"])
 async def search(request: Request, service: Here) -> SearchOut:
     """Find what lies nearest to a query, an item of the library (`like`), or an `embedding`.
 
-    Page on with the answer's `embedding` and `next_offset`.
+    The answer's `cursor` asks for the next page; without one, there is none.
     """
-    shelf = service.shelf
+    shelf, most = service.shelf, service.settings.max_hits
     async with service.intake.body(request) as body:
         form = await search_form(body)
-        _check(form, service.settings.max_hits)
-        where = admitted(form.only, form.where)
-        vector = await _vector(form, body, service)
-    page = await shelf.search(
-        vector,
-        form.k,
-        form.offset,
-        where,
-        raw=form.raw,
-        without=None if form.like is None else name_of(form.like),
+        _check(form)
+        if form.cursor is None:
+            asked = await _asked(form, body, service)
+            offset, like, only, where = 0, form.like, _labels(form.only), form.where or ""
+            ranking: Ranking | Plan | None = "cosine" if form.raw else None
+            whole = form.all_segments
+        else:
+            at = Cursor.read(form.cursor)
+            asked = Asked(decoded(at.vector, service.encoder.dim), None, await _liked(at, shelf))
+            offset, like, only, where = at.offset, at.like, at.only, at.where
+            ranking, whole = at.plan, at.all_segments
+    result = await shelf.search(
+        asked,
+        k=min(form.k, max(most - offset, 0)),
+        offset=offset,
+        where=admitted(only, where),
+        ranking=ranking,
+        folded=not whole,
     )
-    following = form.offset + form.k
-    more = page.more and following < service.settings.max_hits
+    following = Cursor(
+        vector=str(encoded(asked.vector, "base64")),
+        offset=max(offset + len(result.found), 1),
+        ranking=result.plan.ranking,
+        shares=dict(result.plan.shares),
+        like=like,
+        only=only,
+        where=where,
+        all_segments=whole,
+    )
     return SearchOut(
-        ranking=page.ranking,
-        how=page.how,
-        hits=[hit(found) for found in page.found],
-        next_offset=following if more else None,
-        embedding=str(encoded(vector, "base64")),
+        ranking=result.ranking,
+        how=HOW[result.ranking],
+        shares=result.shares,
+        hits=hits(result),
+        cursor=following.word() if result.more and following.offset < most else None,
     )
 
 
-def _check(form: SearchForm, most: int) -> None:
-    query = any(part is not None for part in (form.text, form.image, form.video))
-    given = [query, form.embedding is not None, form.like is not None and form.embedding is None]
-    if sum(given) != 1:
+def _check(form: SearchForm) -> None:
+    asked = [
+        any(part is not None for part in (form.text, form.image, form.video)),
+        form.like is not None,
+        form.embedding is not None,
+        form.cursor is not None,
+    ]
+    if sum(asked) != 1:
         raise RequestError(
             422,
-            "A search is by text, image and video, or by 'like', or by 'embedding'.",
-            "Give one of the three. With 'embedding', 'like' only leaves that item out.",
+            "A search is by text, image and video, or by 'like', 'embedding' or 'cursor'.",
+            "Give one of the four.",
         )
-    if form.offset + form.k > most:
-        raise RequestError(422, f"A search goes {most} hits deep.", "Narrow it.", param="offset")
+    if form.cursor is not None and form.model_fields_set - {"cursor", "k"}:
+        raise RequestError(
+            422, "A cursor goes on with the search as it was asked.", "Send it alone, or with 'k'."
+        )
 
 
-async def _vector(form: SearchForm, body: Body, service: Service) -> Vector:
+async def _asked(form: SearchForm, body: Body, service: Service) -> Asked:
     if form.embedding is not None:
-        return decoded(form.embedding, service.encoder.dim)
+        return Asked(decoded(form.embedding, service.encoder.dim))
     if form.like is not None:
-        return (await service.shelf.row(form.like)).vector
+        row = await service.shelf.row(form.like)
+        return Asked(row.vector, None, (row.record,))
     async with service.uploads(body.files) as place:
         try:
             item = await place.item(form)
@@ -81,4 +107,16 @@ async def _vector(form: SearchForm, body: Body, service: Service) -> Vector:
         (result,) = await service.batcher.embed([item])
         if result.vector is None:
             raise RequestError(400, place.plain(result.error or "The query cannot be embedded."))
-        return result.vector
+        return Asked(result.vector, item)
+
+
+async def _liked(at: Cursor, shelf: Shelf) -> tuple[Record, ...]:
+    """What the search was asked with; it may have left the library since."""
+    try:
+        return () if at.like is None else (await shelf.record(at.like),)
+    except RequestError:
+        return ()
+
+
+def _labels(only: str | list[str] | None) -> list[str]:
+    return [only] if isinstance(only, str) else only or []

@@ -11,16 +11,16 @@ export async function library() {
   return answer(await reached(fetch("v1/library")));
 }
 
-// query: {text, instruction, files, like, only, where}; further: {offset, embedding}
-export async function search(query, further, signal) {
+// query: {text, instruction, files, like, only, where}; cursor: of the page before, or null
+export async function search(query, cursor, signal) {
   const fields = { k: 48 };
-  const again = further !== null;
-  if (again) Object.assign(fields, further);
-  for (const key of again ? ["like"] : ["like", "text", "instruction"]) {
-    if (query[key]) fields[key] = query[key];
+  if (cursor) fields.cursor = cursor;
+  else {
+    for (const key of ["like", "text", "instruction", "only", "where"]) {
+      if (query[key]) fields[key] = query[key];
+    }
   }
-  for (const key of ["only", "where"]) if (query[key]) fields[key] = query[key];
-  const files = again ? [] : query.files;
+  const files = cursor ? [] : query.files;
   return answer(await reached(fetch("v1/search", { method: "POST", signal, ...body(fields, files) })));
 }
 

@@ -9,7 +9,7 @@ import * as viewer from "./viewer.js";
 
 const kept = new Map(); // the files of earlier searches, by number; an address cannot hold them
 let hits = [];
-let next = null; // where to go on: {offset, embedding}
+let next = null; // the cursor of the next page
 let query = null;
 let asking = null;
 
@@ -73,7 +73,7 @@ async function ask(further) {
     if (further === null) grid.clear();
     grid.add(found.hits, hits.length, (number) => viewer.open(hits, number), like);
     hits.push(...found.hits);
-    next = found.next_offset === null ? null : { offset: found.next_offset, embedding: found.embedding };
+    next = found.cursor;
     tell(found);
   } catch (error) {
     if (error.name === "AbortError") return;
@@ -94,9 +94,21 @@ function tell(found) {
     return;
   }
   const count = `${hits.length}${next ? " nearest" : ""} ${hits.length === 1 ? "result" : "results"}`;
-  const parts = [make("strong", {}, count), make("span", { className: "how" }, found.how)];
+  const parts = [make("strong", {}, count)];
+  if (hits.some((hit) => hit.modality !== hits[0].modality)) parts.push(make("span", { className: "shares" }, shares()));
+  parts.push(make("span", { className: "how" }, found.how));
   if (query.like) parts.unshift(resembling());
   at("summary").replaceChildren(make("p", {}, ...parts));
+}
+
+// How many of the hits are of each modality, most first.
+function shares() {
+  const counts = new Map();
+  for (const hit of hits) counts.set(hit.modality, (counts.get(hit.modality) ?? 0) + 1);
+  return [...counts]
+    .sort((one, other) => other[1] - one[1])
+    .map(([label, count]) => `${label} ${count}`)
+    .join(", ");
 }
 
 function resembling() {

@@ -25,6 +25,14 @@ export function focus(number) {
   card?.querySelector("button.open")?.focus();
 }
 
+// What else the hit stands for.
+function further(hit) {
+  const parts = [];
+  if (hit.segments) parts.push(`+${hit.segments} ${hit.segments === 1 ? "part" : "parts"}`);
+  if (hit.copies.length) parts.push(`+${hit.copies.length} ${hit.copies.length === 1 ? "copy" : "copies"}`);
+  return parts.length ? make("span", { className: "further", title: hit.copies.join("\n") }, parts.join(", ")) : null;
+}
+
 function card(hit, number, onOpen, onLike) {
   const words = `${hit.name}, ${hit.modality}${times(hit) ? `, ${times(hit)}` : ""}`;
   const open = make(
@@ -62,6 +70,7 @@ function card(hit, number, onOpen, onLike) {
         "span",
         { className: "facts" },
         make("span", { className: `badge ${hit.modality.split("+")[0]}` }, hit.modality),
+        further(hit),
         make("span", { className: "score", title: "Cosine with the query" }, hit.score.toFixed(3)),
       ),
     ),
