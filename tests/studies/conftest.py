@@ -57,6 +57,7 @@ def task(ranks: Sequence[int], name: str = "t2i", family: str = "fine") -> TaskR
 def finish(run: Run, tasks: Sequence[TaskResult]) -> None:
     """Leave what a finished run leaves."""
     for node in run.nodes:
+        node.model.mkdir(parents=True, exist_ok=True)
         write_json(node.folder / TRAINED, {"seconds": 1.0, "pairs_per_second": 50.0})
     row = {
         "tasks": [asdict(one) for one in tasks],

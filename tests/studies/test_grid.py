@@ -12,7 +12,7 @@ import pytest
 from tests.studies.conftest import NARROW, TINY, first, second
 
 from unite.studies.arm import Arm, Setting, Stage
-from unite.studies.grid import carry_out, nodes_of
+from unite.studies.grid import carry_out, left, nodes_of
 from unite.studies.node import FAILURE, TRAINED, plan, read_json, write_json
 
 STUDY = f"""
@@ -47,6 +47,28 @@ def test_nothing_is_started_where_all_is_done(setting: Setting, tmp_path: Path) 
         write_json(node.folder / "result.json", {})
     carry_out(nodes_of(runs), progress=lambda done, total: None)
     assert not list(tmp_path.rglob("spec.json"))
+
+
+def test_a_result_is_enough_and_a_model_is_made_again_where_it_is_missing(
+    setting: Setting, tmp_path: Path
+) -> None:
+    arms = [
+        Arm("first", (first(),), group="begun"),
+        Arm("both", (first(), second())),
+        Arm("other", (first(), second("loss.temperature=0.5"))),
+    ]
+    nodes = nodes_of(plan(arms, setting, tmp_path))
+    beginning, both, other = nodes
+    assert left(nodes) == nodes
+    for node in (beginning, both):
+        write_json(node.folder / "result.json", {})
+    assert left(nodes) == [beginning, other]  # the other one needs a model to start from
+    beginning.model.mkdir(parents=True)
+    assert left(nodes) == [beginning, other]  # a model of a run that has not ended
+    write_json(beginning.folder / TRAINED, {})
+    assert left(nodes) == [other]
+    write_json(other.folder / "result.json", {})
+    assert left(nodes) == []
 
 
 @pytest.mark.slow

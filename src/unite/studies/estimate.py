@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import mean
 
 from unite.errors import StudyError
-from unite.studies.grid import carry_out, nodes_of
+from unite.studies.grid import carry_out, left, nodes_of
 from unite.studies.node import RESULT, TRAINED, Node, Run, read_json
 
 _STEPS = 8
@@ -43,8 +43,8 @@ def estimate(runs: Sequence[Run], root: Path) -> Estimate:
         StudyError: The probe failed.
     """
     nodes = nodes_of(runs)
-    left = [node for node in nodes if not node.done]
-    trained = [node for node in left if not node.untrained]
+    waiting = left(nodes)
+    trained = [node for node in waiting if not node.untrained]
     speeds: dict[str, float] = {}
     for node in trained:
         if node.recipe.stage not in speeds:
@@ -53,8 +53,8 @@ def estimate(runs: Sequence[Run], root: Path) -> Estimate:
     seconds: float | None = None
     if all(node.recipe.optimiser.steps is not None for node in trained):
         seconds = sum(node.pairs / speeds[node.recipe.stage] for node in trained)
-        seconds += sum(_overhead(nodes) for _ in left)
-    return Estimate(len(nodes), len(nodes) - len(left), seconds, speeds)
+        seconds += sum(_overhead(nodes) for _ in waiting)
+    return Estimate(len(nodes), len(nodes) - len(waiting), seconds, speeds)
 
 
 def _measured(nodes: Iterable[Node]) -> float | None:

@@ -28,6 +28,25 @@ def nodes_of(runs: Iterable[Run]) -> list[Node]:
     return list(found.values())
 
 
+def left(nodes: Sequence[Node]) -> list[Node]:
+    """The nodes without a result, and those whose model these start from where it is not there.
+
+    A result alone is enough, so those of one machine count as done on another.
+
+    Args:
+        nodes: Parents before children.
+    """
+    found: list[Node] = []
+    started: set[str] = set()
+    for node in reversed(nodes):
+        wanted = node.folder.name in started and not node.trained
+        if wanted or (node.scored and not node.done):
+            found.append(node)
+            if node.parent is not None and not node.trained:
+                started.add(node.parent.folder.name)
+    return found[::-1]
+
+
 def carry_out(
     nodes: Sequence[Node],
     *,
@@ -41,7 +60,7 @@ def carry_out(
         jobs: Processes side by side. With more than one, each run trains in a single process.
         progress: Told the nodes done and all of them.
     """
-    waiting = [node for node in nodes if not node.done]
+    waiting = left(nodes)
     for node in waiting:
         (node.folder / FAILURE).unlink(missing_ok=True)  # a new attempt
     done = len(nodes) - len(waiting)
@@ -90,7 +109,7 @@ def _begin(node: Node, stack: ExitStack) -> subprocess.Popen[bytes]:
 def _settle(node: Node, code: int) -> None:
     if code in _INTERRUPTED:
         raise KeyboardInterrupt
-    if not node.done and node.reason() is None:
+    if not (node.done and node.trained) and node.reason() is None:
         _fail(node, f"its process ended with code {code}: see {node.folder / LOG}")
 
 

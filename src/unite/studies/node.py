@@ -58,6 +58,11 @@ class Node:
         return (self.folder / (RESULT if self.scored else TRAINED)).exists()
 
     @property
+    def trained(self) -> bool:
+        """Whether its model is there."""
+        return trained(self.folder)
+
+    @property
     def pairs(self) -> float:
         """Pairs that are seen; epochs where the recipe counts in these."""
         return 0.0 if self.untrained else budget(self.recipe)[0]
@@ -177,6 +182,11 @@ def fingerprint(data: Path) -> str:
 def model_of(folder: Path) -> Path:
     """The directory of a node's finished model."""
     return folder / "train" / "model"
+
+
+def trained(folder: Path) -> bool:
+    """Whether a node has its model; what a result was carried here without has none."""
+    return (folder / TRAINED).exists() and model_of(folder).exists()
 
 
 def write_json(path: Path, row: object) -> None:

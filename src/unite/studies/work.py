@@ -17,7 +17,16 @@ from pathlib import Path
 from typing import Any
 
 from unite.errors import UniteError
-from unite.studies.node import FAILURE, RESULT, SPEC, TRAINED, model_of, read_json, write_json
+from unite.studies.node import (
+    FAILURE,
+    RESULT,
+    SPEC,
+    TRAINED,
+    model_of,
+    read_json,
+    trained,
+    write_json,
+)
 from unite.training.launch import end_with_launcher, launch
 from unite.training.recipe import Recipe
 
@@ -46,7 +55,7 @@ def do(folder: Path) -> None:
     """Train, unless that is done, and score."""
     spec = read_json(folder / SPEC)
     recipe = Recipe.model_validate(spec["recipe"])
-    if not (folder / TRAINED).exists():
+    if not trained(folder):
         _train(folder, spec, recipe)
     if spec["scored"]:
         _score(folder, spec, recipe)
