@@ -222,6 +222,13 @@ def test_a_broken_file_is_reported_each_time_and_not_stored(
     assert str(media / "bad.png") not in paths_in(library)
 
 
+def test_a_broken_clip_is_told_once(library: Library, encoder: FakeEncoder, media: Path) -> None:
+    write(media / "bad.mp4", "broken")
+    outcome = ingest(library, [media], encoder)
+    assert outcome.failed == {str(media / "bad.mp4"): "cannot be decoded"}
+    assert str(media / "bad.mp4") not in outcome.notes
+
+
 def test_a_file_that_breaks_is_dropped_and_mended_it_returns(
     run: Run, library: Library, media: Path
 ) -> None:

@@ -214,7 +214,9 @@ class _Run:
             return
         before = self._known.of(path)
         outcome.failed.update(work.failed)
-        outcome.notes.update(work.contents.notes)
+        for name, note in work.contents.notes.items():
+            if name not in work.failed:  # why it failed says more
+                outcome.notes[name] = note
         if not work.unread:
             self._stale |= {record.id for record in before} - work.stored
         if not work.contents.parts and not work.failed and path not in outcome.notes:
