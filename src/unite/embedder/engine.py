@@ -14,6 +14,7 @@ from unite.embedder.decode import Decoders, See
 from unite.embedder.encode import BatchEncoder
 from unite.embedder.figures import Figures
 from unite.embedder.flow import Budget, Flow
+from unite.embedder.heap import keep_large_apart
 from unite.embedder.seats import DeviceEncoder, ProcessSeats, Seats, ThreadSeat
 from unite.errors import CheckpointError
 from unite.media.source import Limits
@@ -60,6 +61,7 @@ class Embedder:
         devices: Sequence[str] | None = None,
         budget: Budget | None = None,
     ) -> None:
+        keep_large_apart()
         self.model = model
         self.seconds = seconds
         self.preprocessor = Preprocessor(model.tokenizer, model.policy, limits, fit=fit)
