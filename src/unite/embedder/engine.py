@@ -23,7 +23,7 @@ from unite.model.policy import Policy
 from unite.model.preprocess import Pixels, Preprocessor, Seen, see
 from unite.types import Embedding, Item, Vector
 
-ON_CPU = Budget(window=16384, batch=4096)
+ON_CPU = Budget(window=16384, batch=2048)
 ON_GPU = Budget(window=131072, batch=32768)
 
 

@@ -20,6 +20,7 @@ from torch.utils.checkpoint import checkpoint
 
 from unite.model.config import BackboneConfig
 from unite.model.packing import Group, Packing, causal
+from unite.model.slices import by_rows
 from unite.model.vision import rotate
 
 Rotation = tuple[Tensor, Tensor]
@@ -210,6 +211,9 @@ class GatedMlp(nn.Module):
 
     def forward(self, hidden: Tensor) -> Tensor:
         """Return the input's shape."""
+        return by_rows(self._slice, hidden)
+
+    def _slice(self, hidden: Tensor) -> Tensor:
         return self.down_proj(F.silu(self.gate_proj(hidden)) * self.up_proj(hidden))
 
 

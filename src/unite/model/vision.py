@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from unite.model.config import VisionConfig
+from unite.model.slices import by_rows
 
 Grid = tuple[int, int, int]
 """Temporal slices, rows and columns of patches of one medium."""
@@ -118,6 +119,9 @@ class VisionMlp(nn.Module):
 
     def forward(self, hidden: Tensor) -> Tensor:
         """Return the input's shape."""
+        return by_rows(self._slice, hidden)
+
+    def _slice(self, hidden: Tensor) -> Tensor:
         hidden = self.fc1(hidden)
         return self.fc2(hidden * torch.sigmoid(1.702 * hidden))
 
