@@ -93,11 +93,11 @@ def _clip(folder: Path, number: int, seconds: float) -> str:
 
 
 def _model() -> Any:
-    """2 language layers and 2 vision layers under the published policy."""
+    """A language layer and a vision layer under the published policy."""
     from unite.media.pixels import PixelPolicy
     from unite.media.sampling import FramePolicy
 
-    model = real_width(2, 2, {}, 12)
+    model = real_width(1, 1, {}, 12)
     policy = replace(model.policy, pixels=PixelPolicy(), frames=FramePolicy())
     return replace(model, policy=policy, encoder=model.encoder.eval())
 
