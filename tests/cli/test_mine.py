@@ -259,10 +259,7 @@ def test_killed_and_run_again_it_gives_the_same_file(
     good(unite(*words))
     assert seen == everything[2 * SHARD :]
     assert killed.read_bytes() == whole.read_bytes()
-    again, before = shards(killed), shards(whole)
-    assert again.keys() == before.keys()
-    for name, vector in again.items():  # a product's last bit follows where its numbers lie
-        assert vector == pytest.approx(before[name], abs=1e-6)
+    assert shards(killed) == shards(whole)  # to the bit, though a process in between died
     seen.clear()
     good(unite(*files, "-o", killed, "-m", "mini", "--json"))
     assert seen == []

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from unite.embedder import Embedder, Figures, flow, stack
+from unite.embedder.decode import Decoded, Decoders, Promise
 from unite.embedder.flow import Budget
 from unite.errors import CheckpointError
 from unite.model.checkpoint import Model, save_model
@@ -170,6 +172,22 @@ def test_the_figures_add_up(tiny_model: Model, items: list[Item]) -> None:
     assert figures.batches > 1
     assert figures.encode_seconds > 0
     assert figures.decode_seconds > 0
+
+
+def test_windows_do_not_follow_how_fast_media_are_decoded(
+    tiny_model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def at_once(decoders: Decoders, reference: str | Image.Image | Clip) -> Promise:
+        done: Future[Decoded] = Future()
+        done.set_result(decoders._see(reference))
+        return done
+
+    monkeypatch.setattr(Decoders, "ask", at_once)
+    pictures = [Item(images=(Image.new("RGB", (30, 30), (n, 0, 0)),)) for n in range(40)]
+    figures = Figures()
+    with Embedder(tiny_model, budget=Budget(10**6, 10**6)) as embedder:
+        assert len(list(embedder.embed(pictures, figures))) == 40
+    assert figures.batches == 1
 
 
 def test_nothing_in_nothing_out(embedder: Embedder) -> None:

@@ -162,7 +162,8 @@ class Flow:
 
     def _run_window(self) -> bool:
         """Cut a window that is full, or to which nothing can be added, into batches."""
-        full = self._tokens >= self.budget.window or not self._asked
+        # Media that are done but not taken yet still hold up reading: more items will come.
+        full = self._tokens >= self.budget.window or not (self._asked or self._under_way)
         busy = len(self._running) * self.budget.batch > self.budget.window * self.seats.count
         if not self._window or not full or busy:
             return False
