@@ -1,7 +1,7 @@
 """Rows through a wide layer some at a time, where nothing is kept for gradients.
 
-An MLP is four to six times as wide as what goes in and out. By slices its inner numbers take a few
-megabytes, whatever the batch; on a CPU that costs nothing.
+An MLP is four to six times as wide as what goes in and out. By slices its inner numbers take some
+tens of megabytes, whatever the batch; on a CPU that costs no time (benchmarks/embed.md).
 """
 
 from __future__ import annotations

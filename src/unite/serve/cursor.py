@@ -6,21 +6,21 @@ another process. The word says nothing that its bearer could not ask for.
 
 from __future__ import annotations
 
-import base64
-import binascii
-from typing import Annotated, Literal
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import Field, field_validator
 
 from unite.errors import DataError
-from unite.library.search import Plan
+from unite.library.search import Plan, Ranking
 from unite.serve.faults import RequestError
+from unite.serve.schemas import Form
+from unite.serve.words import content_of, word_of
 from unite.types import Modality
 
 Share = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
 
 
-class Cursor(BaseModel):
+class Cursor(Form):
     """Where a search goes on.
 
     Attributes:
@@ -34,11 +34,9 @@ class Cursor(BaseModel):
         all_segments: Whether nothing is folded.
     """
 
-    model_config = ConfigDict(extra="forbid")
-
     vector: str
     offset: int = Field(ge=1)
-    ranking: Literal["cosine", "per-modality", "intent", "router"]
+    ranking: Ranking
     shares: dict[str, Share] = Field(min_length=1, max_length=8)
     like: str | None
     only: list[str]
@@ -64,7 +62,7 @@ class Cursor(BaseModel):
 
     def word(self) -> str:
         """The cursor as a client gets it."""
-        return base64.urlsafe_b64encode(self.model_dump_json().encode()).decode().rstrip("=")
+        return word_of(self.model_dump_json().encode())
 
     @classmethod
     def read(cls, word: str) -> Cursor:
@@ -74,9 +72,8 @@ class Cursor(BaseModel):
             RequestError: The word is none.
         """
         try:
-            padded = word + "=" * (-len(word) % 4)
-            return cls.model_validate_json(base64.b64decode(padded, altchars=b"-_", validate=True))
-        except (binascii.Error, ValidationError, ValueError) as error:
+            return cls.model_validate_json(content_of(word))
+        except ValueError as error:
             raise RequestError(
                 400,
                 "The cursor is none of this service's.",

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
 import time
 from collections import OrderedDict
 from collections.abc import Callable
@@ -15,6 +13,7 @@ from unite.library.library import Library
 from unite.library.search import Plan, Ranking, SearchResult, search_vector
 from unite.library.terms import Asked
 from unite.serve.faults import RequestError
+from unite.serve.words import content_of, word_of
 from unite.stores.filters import Filter
 from unite.stores.protocol import Record, Row, Stats
 
@@ -104,7 +103,7 @@ class Shelf:
 
 def key_of(name: str) -> str:
     """A record's id as one word for an address: ids are paths, and paths have slashes."""
-    return base64.urlsafe_b64encode(name.encode()).decode().rstrip("=")
+    return word_of(name.encode())
 
 
 def name_of(key: str) -> str:
@@ -114,9 +113,8 @@ def name_of(key: str) -> str:
         RequestError: The word stands for none.
     """
     try:
-        padded = key + "=" * (-len(key) % 4)
-        return base64.b64decode(padded, altchars=b"-_", validate=True).decode()
-    except (binascii.Error, ValueError) as error:
+        return content_of(key).decode()
+    except ValueError as error:
         raise no_item() from error
 
 

@@ -55,22 +55,24 @@ async def search(request: Request, service: Here) -> SearchOut:
         ranking=ranking,
         folded=not whole,
     )
-    following = Cursor(
-        vector=str(encoded(asked.vector, "base64")),
-        offset=max(offset + len(result.found), 1),
-        ranking=result.plan.ranking,
-        shares=dict(result.plan.shares),
-        like=like,
-        only=only,
-        where=where,
-        all_segments=whole,
-    )
+    following, cursor = offset + len(result.found), None
+    if result.more and following < most:
+        cursor = Cursor(
+            vector=str(encoded(asked.vector, "base64")),
+            offset=following,
+            ranking=result.plan.ranking,
+            shares=dict(result.plan.shares),
+            like=like,
+            only=only,
+            where=where,
+            all_segments=whole,
+        ).word()
     return SearchOut(
         ranking=result.ranking,
         how=HOW[result.ranking],
         shares=result.shares,
         hits=hits(result),
-        cursor=following.word() if result.more and following.offset < most else None,
+        cursor=cursor,
     )
 
 
