@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -60,7 +59,7 @@ def finish(run: Run, tasks: Sequence[TaskResult]) -> None:
         node.model.mkdir(parents=True, exist_ok=True)
         write_json(node.folder / TRAINED, {"seconds": 1.0, "pairs_per_second": 50.0})
     row = {
-        "tasks": [asdict(one) for one in tasks],
+        "tasks": [one.to_json() for one in tasks],
         "gap": {"image|text": 0.5, "mean": 0.5},
         "training": {"seconds": 1.0, "pairs_per_second": 50.0},
         "scoring_seconds": 1.0,

@@ -1,4 +1,3 @@
-from dataclasses import asdict
 from json import dumps, loads
 
 import numpy as np
@@ -62,5 +61,7 @@ def test_the_gap_is_the_distance_of_means() -> None:
 
 def test_a_result_reads_back() -> None:
     result = TaskResult("a", "b", "c", "d", 3, (1, 2), ("image", "text"), ("text", "text"))
-    assert TaskResult.from_json(loads(dumps(asdict(result)))) == result
+    row = loads(dumps(result.to_json()))
+    assert (row["target_Q"], row["first_Q"]) == (["image", "text"], "text")
+    assert TaskResult.from_json(row) == result
     assert not result.control

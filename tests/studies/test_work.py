@@ -1,5 +1,6 @@
 """One node from spec to result, in this process."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -38,6 +39,16 @@ def test_a_chain_is_trained_and_its_end_is_scored(run: Run) -> None:
     (mixed,) = MIXED.values(outcome).values()
     assert len(mixed) == 6 * 16
     assert set(outcome.gap) >= {"image|text", "image|video", "mean"}
+
+
+def test_its_result_alone_tells_all_of_it(run: Run, tmp_path: Path) -> None:
+    last = replace(run.last, folder=tmp_path / run.last.folder.name)
+    last.folder.mkdir()
+    shutil.copy(run.last.folder / RESULT, last.folder)
+    elsewhere = replace(
+        run, nodes=(*(replace(n, folder=tmp_path / "no") for n in run.nodes[:-1]), last)
+    )
+    assert Outcomes([elsewhere]).of("queue") == Outcomes([run]).of("queue")
 
 
 def test_only_what_is_needed_stays(run: Run) -> None:

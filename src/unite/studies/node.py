@@ -189,11 +189,11 @@ def trained(folder: Path) -> bool:
     return (folder / TRAINED).exists() and model_of(folder).exists()
 
 
-def write_json(path: Path, row: object) -> None:
-    """Write a JSON file whole or not at all."""
+def write_json(path: Path, row: object, *, indent: int | None = 1) -> None:
+    """Write a JSON file whole or not at all; without indent it is one line."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    partial.write_text(json.dumps(row, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    partial.write_text(json.dumps(row, indent=indent, ensure_ascii=False) + "\n", encoding="utf-8")
     partial.replace(path)
 
 

@@ -29,7 +29,7 @@ class Outcome:
         tasks: A row a task.
         gap: Distances between the mean vectors of two modalities.
         pairs: What it saw in all its stages.
-        seconds: Its training and scoring, of shared stages too.
+        seconds: Of its last stage and of scoring.
         pairs_per_second: Of its last stage.
     """
 
@@ -120,13 +120,12 @@ class Outcomes:
 def read_outcome(path: Path, run: Run) -> Outcome:
     """Read a node's result."""
     row: dict[str, Any] = read_json(path)
-    trained = [read_json(node.folder / "trained.json") for node in run.nodes]
     return Outcome(
         tasks=tuple(TaskResult.from_json(task) for task in row["tasks"]),
         gap=row["gap"],
         pairs=sum(node.pairs for node in run.nodes),
-        seconds=sum(part["seconds"] for part in trained) + row["scoring_seconds"],
-        pairs_per_second=trained[-1]["pairs_per_second"],
+        seconds=row["training"]["seconds"] + row["scoring_seconds"],
+        pairs_per_second=row["training"]["pairs_per_second"],
     )
 
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 Vectors = Mapping[str, npt.NDArray[np.float32]]
 _NOT_FOUND = 1 << 30
 """The rank of an answer that is not in the gallery."""
+_MODALITIES = ("target_Q", "first_Q")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +60,22 @@ class TaskResult:
         """Whether it asks with one part of a composed query only."""
         return self.task.endswith(("_text_only", "_visual_only"))
 
+    def to_json(self) -> dict[str, Any]:
+        """All of it; modalities that are the same for every query are said once."""
+        row = asdict(self)
+        for name in _MODALITIES:
+            if len(set(row[name])) == 1:
+                row[name] = row[name][0]
+        return row
+
     @classmethod
     def from_json(cls, row: dict[str, Any]) -> TaskResult:
-        """Read what `dataclasses.asdict` gave."""
-        known: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in row.items()}
+        """Read what `to_json` gave."""
+        count = len(row["rank_Q"])
+        known = {k: tuple(v) if isinstance(v, list) else v for k, v in row.items()}
+        for name in _MODALITIES:
+            if isinstance(known[name], str):
+                known[name] = (known[name],) * count
         return cls(**known)
 
 
@@ -118,7 +131,7 @@ def score(
     vectors = VectorCache(kept, done.model_ids[tasks[0].nframes])
     return {
         "tasks": [
-            asdict(told(task, result)) for task, result in zip(tasks, done.results, strict=True)
+            told(task, result).to_json() for task, result in zip(tasks, done.results, strict=True)
         ],
         "gap": modality_gap(tasks, vectors),
     }

@@ -107,7 +107,7 @@ def _score(folder: Path, spec: Mapping[str, Any], recipe: Recipe) -> None:
     )
     row["training"] = read_json(folder / TRAINED)
     row["scoring_seconds"] = time.monotonic() - start
-    write_json(folder / RESULT, row)
+    write_json(folder / RESULT, row, indent=None)
     shutil.rmtree(folder / "vectors", ignore_errors=True)
 
 
