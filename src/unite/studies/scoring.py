@@ -72,7 +72,7 @@ class TaskResult:
     def from_json(cls, row: dict[str, Any]) -> TaskResult:
         """Read what `to_json` gave."""
         count = len(row["rank_Q"])
-        known = {k: tuple(v) if isinstance(v, list) else v for k, v in row.items()}
+        known: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in row.items()}
         for name in _MODALITIES:
             if isinstance(known[name], str):
                 known[name] = (known[name],) * count
