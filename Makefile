@@ -3,6 +3,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin
+FAST := -m "not slow and not gpu" -n 2 --dist loadfile
 # Spinning barriers make small models up to 16 times slower when a core is busy.
 export OMP_WAIT_POLICY := PASSIVE
 export GOMP_SPINCOUNT := 0
@@ -16,8 +17,8 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Python 3.11 or later is needed: make PYTHON=/path/to/python3.11 …"; exit 1; }
 	test -x $(RUN)/python || $(PYTHON) -m venv $(VENV)
-	$(RUN)/python -m pip install --quiet torch -c constraints.txt
-	$(RUN)/python -m pip install --quiet -e '.[dev]' -c constraints.txt
+	$(RUN)/python -m pip install --quiet --no-compile torch -c constraints.txt
+	$(RUN)/python -m pip install --quiet --no-compile -e '.[dev]' -c constraints.txt
 	touch $@
 
 .PHONY: install
@@ -35,8 +36,12 @@ check: install ## Format, lint, types, layers
 	$(RUN)/lint-imports
 
 .PHONY: test
-test: install ## All fast tests, with coverage
-	$(RUN)/python -m pytest -m "not slow and not gpu" -n 2 --dist loadfile --cov --cov-report=term
+test: install ## All fast tests
+	$(RUN)/python -m pytest $(FAST)
+
+.PHONY: coverage
+coverage: install ## The same, with the lines and branches that none of them reaches
+	$(RUN)/python -m pytest $(FAST) --cov --cov-report=term
 
 .PHONY: slow
 slow: install ## What takes longer: kill and fuzz cycles, many processes

@@ -42,7 +42,7 @@ def outcomes(made: Made) -> Outcomes:
 
 @pytest.fixture
 def folder(outcomes: Outcomes, tmp_path: Path) -> Path:
-    write_report(STUDY, Setting(data=str(tmp_path)), outcomes, tmp_path)
+    write_report(STUDY, Setting(data=str(tmp_path / "world")), outcomes, tmp_path)
     return tmp_path
 
 
@@ -89,6 +89,7 @@ def test_machines_read_the_same(folder: Path) -> None:
     ]  # fmt: skip
     assert row["verdicts"][0]["comparisons"][0]["differences"] == pytest.approx([0.3] * 3)
     assert len(row["runs"]) == 9
+    assert row["setting"]["data"] == "world"  # no place that only this machine has
     assert row["runs"][0]["scores"] == {
         "one modality": 0.7, "fine": 0.7, "mixed gallery": None,
     }  # fmt: skip

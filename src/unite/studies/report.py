@@ -63,14 +63,21 @@ def write_report(study: Study, setting: Setting, outcomes: Outcomes, folder: Pat
     blocks = list(_blocks(study, setting, outcomes, found, pictures))
     write_text(folder / "report.md", "\n\n".join(_markdown(block) for block in blocks) + "\n")
     write_text(folder / "report.html", _html(study.title, blocks, folder))
-    write_json(folder / "results.json", results(study, setting, outcomes, found))
+    write_json(folder / "results.json", results(study, setting, outcomes, found, folder))
     return found
 
 
 def results(
-    study: Study, setting: Setting, outcomes: Outcomes, found: Sequence[Verdict]
+    study: Study, setting: Setting, outcomes: Outcomes, found: Sequence[Verdict], folder: Path
 ) -> dict[str, Any]:
     """All of it as a JSON object; numbers that are not there are null."""
+    data = Path(setting.data)
+    inside = data.is_relative_to(folder)
+    told_setting = {
+        **asdict(setting),
+        "data": str(data.relative_to(folder) if inside else data),
+        "data_fingerprint": fingerprint(data),
+    }
     runs = []
     for run in outcomes.runs:
         outcome = outcomes.of(run.arm.name).get(run.seed)
@@ -88,7 +95,7 @@ def results(
         runs.append(row)
     return {
         "study": study.name,
-        "setting": {**asdict(setting), "data_fingerprint": fingerprint(Path(setting.data))},
+        "setting": told_setting,
         "queries": study.part,
         "rule": RULE,
         "floor": {
