@@ -13,7 +13,7 @@ from tests.studies.conftest import NARROW, TINY, first, second
 
 from unite.studies.arm import Arm, Setting, Stage
 from unite.studies.grid import carry_out, left, nodes_of
-from unite.studies.node import FAILURE, TRAINED, plan, read_json, write_json
+from unite.studies.node import FAILURE, SPEC, TRAINED, plan, read_json, write_json
 
 STUDY = f"""
 import sys
@@ -32,10 +32,18 @@ carry_out(nodes_of(runs))
 def test_a_node_whose_beginning_failed_is_a_row_too(setting: Setting, tmp_path: Path) -> None:
     bad = Stage("small-stage1", (*NARROW, "data.sources.tt=train/nothing.json"))
     runs = plan([Arm("bad", (bad, second()))], setting, tmp_path)
+    (run,) = runs
+    carry_out(nodes_of(runs), deadline=time.monotonic())
+    assert run.reason is None  # nothing was begun
+    begun = run.nodes[0].folder / SPEC
+    with pytest.MonkeyPatch.context() as patch:  # time is up once the first one runs
+        patch.setattr(time, "monotonic", lambda: 2.0 if begun.exists() else 0.0)
+        carry_out(nodes_of(runs), deadline=1.0)
+    assert "nothing.json" in (run.reason or "")  # what was begun is finished
+    assert run.last.reason() is None
     seen: list[tuple[int, int]] = []
     carry_out(nodes_of(runs), progress=lambda done, total: seen.append((done, total)))
     assert seen[-1] == (2, 2)
-    (run,) = runs
     assert "nothing.json" in (run.reason or "")
     assert "what it starts from failed" in read_json(run.last.folder / FAILURE)["error"]
 

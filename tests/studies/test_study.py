@@ -52,6 +52,18 @@ def test_a_later_phase_follows_from_what_an_earlier_one_showed(
     assert [verdict.ruling for verdict in verdicts(STUDY, outcomes)] == ["no verdict"]
 
 
+def test_when_its_time_is_up_it_begins_no_run_and_no_phase(
+    setting: Setting, tmp_path: Path
+) -> None:
+    first_of_all, _ = plan(begin(setting, Outcomes(())), setting, tmp_path)
+    finish(first_of_all, [task(ranks(5, 10))])
+    outcomes = conduct(STUDY, setting, tmp_path, hours=0)
+    assert outcomes.arms == ["τ 0.02", "τ 0.04"]
+    assert outcomes.scores("τ 0.02", PURE) == [0.5]
+    assert outcomes.unfinished == 1
+    assert not list(tmp_path.rglob("spec.json"))
+
+
 def test_what_cannot_be_run_is_refused_before_anything_is(setting: Setting, tmp_path: Path) -> None:
     longer = replace(arm(0.03), stages=(first(), second("optimiser.steps=8")))
     study = replace(STUDY, phases=(lambda *_: [*begin(setting, Outcomes(())), longer],))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -48,6 +49,9 @@ def study(
     jobs: Annotated[
         int, typer.Option(min=1, help="Runs side by side, each then in a single process.")
     ] = 1,
+    hours: Annotated[
+        float | None, typer.Option(min=0, help="Begin no more runs after so long, and report.")
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Tell what would run, and how long it would take.")
     ] = False,
@@ -73,20 +77,22 @@ def study(
     if dry_run:
         _tell(found, setting, out, jobs)
         return
-    _run(found, setting, out, jobs)
+    _run(found, setting, out, jobs, math.inf if hours is None else hours)
 
 
-def _run(found: Study, setting: Setting, out: Path, jobs: int) -> None:
+def _run(found: Study, setting: Setting, out: Path, jobs: int, hours: float) -> None:
     from unite.cli.progress import progress_bars
     from unite.studies.report import sentence, write_report
     from unite.studies.study import conduct
 
     out = out.resolve()
     with progress_bars() as show:
-        outcomes = conduct(found, setting, out, jobs=jobs, progress=show)
+        outcomes = conduct(found, setting, out, jobs=jobs, hours=hours, progress=show)
     for verdict in write_report(found, setting, outcomes, out):
         typer.echo(f"{verdict.claim.text}\n  {sentence(verdict)}")
     typer.echo(f"{out / 'report.html'}")
+    if outcomes.unfinished:
+        typer.echo(f"{outcomes.unfinished} runs or more are left: the same again goes on", err=True)
     for (arm, seed), reason in outcomes.failures.items():
         typer.echo(f"failed: {arm}, seed {seed}: {reason}", err=True)
     if outcomes.failures:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import subprocess
 import time
@@ -51,6 +52,7 @@ def carry_out(
     nodes: Sequence[Node],
     *,
     jobs: int = 1,
+    deadline: float = math.inf,
     progress: Progress = lambda done, total: None,
 ) -> None:
     """Do all work that is left; a node that fails is left with its reason, others go on.
@@ -58,6 +60,7 @@ def carry_out(
     Args:
         nodes: What is wanted, parents before children.
         jobs: Processes side by side. With more than one, each run trains in a single process.
+        deadline: When nothing more is begun, by `time.monotonic`; what runs then is finished.
         progress: Told the nodes done and all of them.
     """
     waiting = left(nodes)
@@ -68,8 +71,9 @@ def carry_out(
     with ExitStack() as stack:
         stack.callback(_end, running)
         progress(done, len(nodes))
-        while waiting or running:
-            for node in _ready(waiting, running, jobs):
+        while running or (waiting and time.monotonic() < deadline):
+            free = jobs - len(running) if time.monotonic() < deadline else 0
+            for node in _ready(waiting, running)[:free]:
                 waiting.remove(node)
                 if node.parent is not None and node.parent.reason() is not None:
                     _fail(node, f"what it starts from failed: {node.parent.reason()}")
@@ -88,16 +92,15 @@ def carry_out(
                 time.sleep(_POLL_SECONDS)
 
 
-def _ready(waiting: Sequence[Node], running: Collection[str], jobs: int) -> list[Node]:
-    """The next nodes that may begin: what they start from is there, or has failed."""
-    ready = [
+def _ready(waiting: Sequence[Node], running: Collection[str]) -> list[Node]:
+    """The nodes that may begin: what they start from is there, or has failed."""
+    return [
         node
         for node in waiting
         if node.parent is None
         or node.parent.reason() is not None
         or (node.parent.model.exists() and node.parent.folder.name not in running)
     ]
-    return ready[: jobs - len(running)]
 
 
 def _begin(node: Node, stack: ExitStack) -> subprocess.Popen[bytes]:

@@ -99,6 +99,11 @@ class Outcomes:
                 self.failures[run.arm.name, run.seed] = run.reason
 
     @property
+    def unfinished(self) -> int:
+        """How many runs have neither an outcome nor a reason why not."""
+        return len(self.runs) - sum(map(len, self._found.values())) - len(self.failures)
+
+    @property
     def arms(self) -> list[str]:
         """Names of all arms, in order."""
         return list(dict.fromkeys(run.arm.name for run in self.runs))

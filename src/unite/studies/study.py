@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -67,6 +69,7 @@ def conduct(
     root: Path,
     *,
     jobs: int = 1,
+    hours: float = math.inf,
     progress: Callable[[str, int, int], None] = lambda what, done, total: None,
 ) -> Outcomes:
     """Run what is left of a study.
@@ -76,10 +79,12 @@ def conduct(
         setting: Data, recipes, seeds and scale.
         root: The study's folder.
         jobs: Runs side by side; with more than one, each trains in a single process.
+        hours: For how long runs are begun; those that run then are finished.
         progress: Told the work's name, the pieces done and all of them.
 
     Returns:
-        Outcomes of all phases; failed runs are among them with their reasons.
+        Outcomes of all phases, of those that were come to; failed runs are among them with their
+        reasons.
 
     Raises:
         RecipeError: A recipe does not hold.
@@ -88,13 +93,17 @@ def conduct(
     if jobs > 1:
         setting = replace(setting, changes=(*setting.changes, "run.processes=1"))
     planned(study, setting, root)  # what cannot be run is refused before anything is
-    outcomes = Outcomes(())
+    outcomes, deadline = Outcomes(()), time.monotonic() + 3600 * hours
     with _alone(root):
         for number, phase in enumerate(study.phases, 1):
             runs = plan(phase(setting, outcomes), setting, root)
             name = f"{study.name} {number}/{len(study.phases)}"
-            carry_out(nodes_of(runs), jobs=jobs, progress=partial(progress, name))
+            carry_out(
+                nodes_of(runs), jobs=jobs, deadline=deadline, progress=partial(progress, name)
+            )
             outcomes.add(runs)
+            if outcomes.unfinished:
+                break  # the next phase may follow from all of this one
     return outcomes
 
 
