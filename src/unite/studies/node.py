@@ -193,7 +193,9 @@ def write_json(path: Path, row: object, *, indent: int | None = 1) -> None:
     """Write a JSON file whole or not at all; without indent it is one line."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    partial.write_text(json.dumps(row, indent=indent, ensure_ascii=False) + "\n", encoding="utf-8")
+    separators = None if indent else (",", ":")
+    text = json.dumps(row, indent=indent, separators=separators, ensure_ascii=False)
+    partial.write_text(text + "\n", encoding="utf-8")
     partial.replace(path)
 
 
