@@ -17,6 +17,7 @@ if sys.argv[1] == "apart":
     keep_large_apart()
 for _ in range(3):
     np.ones(30 << 17)  # 30 MiB: by default such are part of the heap from now on
+holes = [np.ones(1 << 13) for _ in range(1000)]  # what imports left free is taken
 before = psutil.Process().memory_info().rss
 kept, large = [], []
 for _ in range(50):
