@@ -92,7 +92,8 @@ def _run(found: Study, setting: Setting, out: Path, jobs: int, hours: float) -> 
         typer.echo(f"{verdict.claim.text}\n  {sentence(verdict)}")
     typer.echo(f"{out / 'report.html'}")
     if outcomes.unfinished:
-        typer.echo(f"{outcomes.unfinished} runs or more are left: the same again goes on", err=True)
+        left = f"at least {outcomes.unfinished} runs are left"
+        typer.echo(f"{left}: the same command goes on with them", err=True)
     for (arm, seed), reason in outcomes.failures.items():
         typer.echo(f"failed: {arm}, seed {seed}: {reason}", err=True)
     if outcomes.failures:
