@@ -2,8 +2,9 @@
 
 import torch
 from torch import nn
-from torch.optim import AdamW, Muon
+from torch.optim import AdamW
 
+from unite.training.muon import Muon
 from unite.training.optimiser import MuonAdamW
 
 

@@ -11,11 +11,13 @@ from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor, nn
-from torch.optim import AdamW, Muon, Optimizer
+from torch.optim import AdamW, Optimizer
+
+from unite.training.muon import Muon
 
 
 class MuonAdamW(Optimizer):
-    """Steps torch's Muon and AdamW over one shared state, so that it is saved and resumed whole.
+    """Steps Muon and AdamW over one shared state, so that it is saved and resumed whole.
 
     Args:
         network: What is trained. Muon takes the weights of its linear layers; embeddings, norms,
