@@ -52,6 +52,9 @@ def test_fine_video_is_in_one_stage_or_the_other(runs: dict[str, Run]) -> None:
     assert first.last.recipe.data.weights["tv_fine"] == 0
     assert last.nodes[1].recipe.data.weights["tv_fine"] == 0
     assert last.last.recipe.data.weights["tv_fine"] > 0
+    clips = [sum(share for name, share in used(run).items() if name.startswith("tv_"))
+             for run in (first, last)]  # fmt: skip
+    assert clips == pytest.approx([ADDED, ADDED])
 
 
 def test_budgets_are_equal(runs: dict[str, Run]) -> None:

@@ -9,9 +9,12 @@ from unite.studies.masking import (
     TEMPERATURES,
     TUNING_SEED,
     WAYS,
+    WINNER,
     batch_sizes,
+    candidate,
     chosen_temperature,
     claims,
+    confirmation,
     main,
     tuning,
 )
@@ -35,7 +38,7 @@ def test_the_temperature_is_chosen_on_the_tuning_queries_alone(
         best = run.arm.name == "MAMCL at τ 0.05"
         tempting = run.arm.name == "MAMCL at τ 0.02"
         on_tuning, on_test = (1 if best else 2), (1 if tempting else 2)
-        finish(run, [task([on_tuning, on_test] * 20)])
+        finish(run, [task([on_tuning, on_tuning, on_test, on_test] * 10)])
     outcomes = Outcomes(runs)
     assert chosen_temperature("MAMCL", outcomes) == 0.05
     assert chosen_temperature("MAMCL", Outcomes(())) == 0.03
@@ -92,19 +95,44 @@ def test_every_claim_is_about_arms_that_are_run(whole: Setting, tmp_path: Path) 
     assert MASKING.floor.arm in arms
 
 
-def test_the_prize_is_won_by_numbers(whole: Setting, tmp_path: Path) -> None:
-    """A candidate that matches both is supported; one that loses a gallery is not."""
+def test_pure_and_mixed_galleries_choose_the_temperature_alike(
+    whole: Setting, tmp_path: Path
+) -> None:
+    runs = plan(tuning(whole, Outcomes(())), whole, tmp_path)
+    for run in runs:
+        mixed = run.arm.name == "MAMCL at τ 0.05"
+        pure = [task(ranks(300 if mixed else 320, 400), f"t{n}") for n in range(9)]
+        finish(run, [*pure, task(ranks(120 if mixed else 80, 400), "mixed", "mixed")])
+    assert chosen_temperature("MAMCL", Outcomes(runs)) == 0.05
+    assert chosen_temperature("InfoNCE", Outcomes(runs)) == 0.02
+
+
+@pytest.mark.parametrize("lucky", [False, True])
+def test_the_prize_is_won_on_fresh_seeds(whole: Setting, tmp_path: Path, lucky: bool) -> None:
+    """Whoever was the best of many must match both again."""
     from unite.studies.study import verdicts
 
     runs = plan(main(whole, Outcomes(())), whole, tmp_path)
     for run in runs:
-        winner = run.arm.name in ("InfoNCE + queue", "InfoNCE")
-        mixed = task(ranks(80 if winner else 40, 400), "mixed", "mixed")
+        good = run.arm.name in ("InfoNCE + queue", "InfoNCE")
+        mixed = task(ranks(80 if good else 40, 400), "mixed", "mixed")
         finish(run, [task(ranks(360, 400)), mixed])
-    found = {verdict.claim.text.partition(":")[0]: verdict for verdict in
-             verdicts(MASKING, Outcomes(runs))}  # fmt: skip
-    assert found["InfoNCE + queue"].ruling == "supported"
-    assert found["MAMCL + 0.3 across"].ruling == "mixed"
-    assert found["MAMCL gains on InfoNCE inside a modality once batches are large."].ruling == (
-        "no verdict"
-    )
+    seen = Outcomes(runs)
+    assert candidate(seen) == "InfoNCE + queue"
+    again = plan(confirmation(whole, seen), whole, tmp_path)
+    assert not {run.seed for run in again} & {*whole.seeds, TUNING_SEED}
+    for run in again:
+        bad = lucky and run.arm.name == WINNER
+        mixed = task(ranks(40 if bad else 80, 400), "mixed", "mixed")
+        finish(run, [task(ranks(360, 400)), mixed])
+    found = {each.claim.source: each for each in verdicts(MASKING, Outcomes([*runs, *again]))}
+    assert "(InfoNCE + queue)" in found["the open prize"].claim.text
+    assert found["the open prize"].ruling == ("mixed" if lucky else "supported")
+
+
+def test_every_objective_runs_whatever_the_number_of_jobs(whole: Setting, tmp_path: Path) -> None:
+    """Candidates that know one process only are given one."""
+    shaped = [run.last for run in planned(MASKING, whole, tmp_path)
+              if (run.last.objective or {}).get("kind") == "shaped"]  # fmt: skip
+    assert shaped
+    assert {node.recipe.run.processes for node in shaped} == {1}

@@ -1,9 +1,22 @@
 import math
+from dataclasses import replace
 
 import pytest
 from tests.studies.conftest import Made, ranks, task
 
-from unite.studies.families import FINE, IMAGE, MIXED, PURE, TEXT, TEXT_ONLY, VIDEO, WRONG
+from unite.studies.families import (
+    CAPTIONS,
+    FINE,
+    IMAGE,
+    MIXED,
+    PURE,
+    TEXT,
+    TEXT_ONLY,
+    TO_IMAGE,
+    TO_VIDEO,
+    VIDEO,
+    WRONG,
+)
 from unite.studies.node import FAILURE, write_json
 from unite.studies.outcome import Metric, Outcome, Outcomes
 from unite.studies.scoring import TaskResult
@@ -19,7 +32,7 @@ def test_tasks_weigh_equally() -> None:
 
 
 def test_queries_for_tuning_and_for_the_test_are_apart() -> None:
-    found = outcome(task([1, 2, 1, 2, 1]))
+    found = outcome(task([1, 1, 2, 2, 1]))
     assert FINE.of(found, "tuning") == 1.0
     assert FINE.of(found, "test") == 0.0
     assert FINE.of(found) == 0.6
@@ -64,3 +77,18 @@ def test_scores_are_in_order_of_seeds(made: Made) -> None:
     metric = Metric("all", lambda _: True)
     assert outcomes.scores("a", metric) == pytest.approx([0.5, 0.6, 0.7])
     assert outcomes.of("a")[0].pairs == 2 * 4 * 16
+
+
+def test_captions_are_what_stage_one_teaches_in_words_it_knows() -> None:
+    def counts(metric: Metric, kind: str, family: str = "fine") -> bool:
+        found = outcome(replace(task([1]), kind=kind, family=family))
+        return not math.isnan(metric.of(found))
+
+    for kind in ("text→text", "text→image", "text→video"):
+        assert counts(CAPTIONS, kind)
+        assert counts(CAPTIONS, kind, "coarse")
+    for kind in ("image→text", "image→image", "text→image,text", "image,text→text"):
+        assert not counts(CAPTIONS, kind)
+    assert not counts(CAPTIONS, "text→video", "temporal")
+    assert (counts(TO_IMAGE, "text→image"), counts(TO_IMAGE, "text→video")) == (True, False)
+    assert (counts(TO_VIDEO, "text→video"), counts(TO_VIDEO, "video→text")) == (True, False)

@@ -11,7 +11,7 @@ from unite.studies.comparison import Comparison
 from unite.studies.families import FINE, MIXED, PURE
 from unite.studies.node import FAILURE, write_json
 from unite.studies.outcome import Outcomes
-from unite.studies.report import sentence, write_report
+from unite.studies.report import results, sentence, write_report
 from unite.studies.study import Study
 from unite.studies.tables import score_tables, spread
 from unite.studies.verdict import RULE, Claim, Floor
@@ -103,13 +103,15 @@ def test_a_study_of_which_nothing_is_there_says_so(made: Made, tmp_path: Path) -
     assert sentence(found[0]) == "No verdict: the reference arm 'b' has no result."
 
 
-def test_tuning_arms_are_scored_on_the_tuning_queries(made: Made) -> None:
-    outcomes = made({"a": [[1, 2] * 10]})
+def test_tuning_arms_are_scored_on_the_tuning_queries(made: Made, tmp_path: Path) -> None:
+    outcomes = made({"a": [[1, 1, 2, 2] * 5]})
     outcomes.runs[0] = replace(outcomes.runs[0], arm=replace(outcomes.runs[0].arm, group="tuning"))
     study = replace(STUDY, part="test")
     (table,) = score_tables(study, outcomes)
     assert "tuning queries" in table.title
     assert table.rows[0][2] == "100.0"
+    (run,) = results(study, Setting(data=str(tmp_path)), outcomes, [], tmp_path)["runs"]
+    assert (run["queries"], run["scores"]["fine"]) == ("tuning", 1.0)
 
 
 def test_spread_is_told_from_two_seeds_on() -> None:

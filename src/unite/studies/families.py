@@ -11,6 +11,7 @@ from unite.studies.scoring import TaskResult
 SEEN, NEW = "seen_combinations", "new_combinations"
 """Splits of the small world. Tasks of any other split count as seen."""
 _INSTRUCTED = ("composed", "questions")
+_CAPTIONED = ("text", "image", "video")
 
 
 def _seen(task: TaskResult) -> bool:
@@ -30,6 +31,10 @@ def _pure_new(task: TaskResult) -> bool:
     return task.split == NEW and not task.control and task.family != "mixed"
 
 
+def _captioned(task: TaskResult) -> bool:
+    return _pure(task) and task.family in ("coarse", "fine")
+
+
 PURE = Metric("one modality", _pure)
 """Galleries of one modality each."""
 MIXED = Metric("mixed gallery", lambda task: _seen(task) and task.family == "mixed")
@@ -42,6 +47,13 @@ IMAGE = Metric("image–text", lambda task: _pure(task) and _kind(task, "image")
 VIDEO = Metric("video–text", lambda task: _pure(task) and _kind(task, "video"))
 COARSE = Metric("coarse", lambda task: _pure(task) and task.family == "coarse")
 FINE = Metric("fine", lambda task: _pure(task) and task.family == "fine")
+TO_IMAGE = Metric("text→image", lambda task: _captioned(task) and task.kind == "text→image")
+TO_VIDEO = Metric("text→video", lambda task: _captioned(task) and task.kind == "text→video")
+CAPTIONS = Metric(
+    "captions", lambda task: _captioned(task) and task.kind.removeprefix("text→") in _CAPTIONED
+)
+"""What stage 1 alone teaches: a bare caption, coarse or fine, asks for a text, an image or a clip.
+Other directions are asked with instructions, which are words that stage 1 has never seen."""
 TEMPORAL = Metric("temporal", lambda task: _pure(task) and task.family == "temporal")
 INSTRUCTED = Metric("instructed", lambda task: _pure(task) and task.family in _INSTRUCTED)
 COMPOSED = Metric("composed", lambda task: _pure(task) and task.family == "composed")

@@ -18,7 +18,7 @@ from unite.studies.scoring import TaskResult
 
 Values = npt.NDArray[np.float64]
 Part = Literal["all", "tuning", "test"]
-"""Which queries count: with something to tune, every second one is for that and the others test."""
+"""Which queries count: with something to tune, half of them are for that and the others test."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,4 +137,7 @@ def read_outcome(path: Path, run: Run) -> Outcome:
 def _part(value_Q: Values, part: Part) -> Values:
     if part == "all":
         return value_Q
-    return value_Q[0::2] if part == "tuning" else value_Q[1::2]
+    # Two by two: a task may ask for a picture and for a clip in turn.
+    second_Q = np.arange(len(value_Q)) // 2 % 2 == 1
+    found_Q: Values = value_Q[second_Q if part == "test" else ~second_Q]
+    return found_Q

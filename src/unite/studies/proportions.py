@@ -10,7 +10,7 @@ from unite.errors import StudyError
 from unite.studies.arm import Arm, Setting
 from unite.studies.comparison import Comparison
 from unite.studies.composition import KINDS, first_stages, kind_weights
-from unite.studies.families import IMAGE, PURE, TEMPORAL, TEXT, UNSEEN, VIDEO
+from unite.studies.families import CAPTIONS, IMAGE, TEMPORAL, TEXT, UNSEEN, VIDEO
 from unite.studies.outcome import Outcomes
 from unite.studies.study import Study
 from unite.studies.verdict import Claim, Floor
@@ -45,7 +45,7 @@ def final(setting: Setting, outcomes: Outcomes) -> Sequence[Arm]:
 
 def best_shares(outcomes: Outcomes) -> Shares | None:
     """The shares of the best trial on the tuning queries; None before any."""
-    best = outcomes.best([_trial(number) for number in range(TRIALS)], PURE, "tuning")
+    best = outcomes.best([_trial(number) for number in range(TRIALS)], CAPTIONS, "tuning")
     if best is None:
         return None
     number = int(best.rpartition(" ")[2])
@@ -66,7 +66,7 @@ def claims(outcomes: Outcomes) -> Sequence[Claim]:
         Claim(
             f"A mix found by search is better than {other}.",
             "reviewers",
-            (Comparison(PURE, FOUND, other),),
+            (Comparison(CAPTIONS, FOUND, other),),
         )
         for other in (OWN, EQUAL)
     ]
@@ -88,7 +88,7 @@ def _proposals(count: int, outcomes: Outcomes) -> list[Shares]:
     for number in range(count):
         asked = search.ask()
         proposals.append(_shares(asked))
-        scores = outcomes.scores(_trial(number), PURE, "tuning")
+        scores = outcomes.scores(_trial(number), CAPTIONS, "tuning")
         if scores:
             search.tell(asked, scores[0])
         else:
@@ -120,12 +120,12 @@ PROPORTIONS = Study(
     name="proportions",
     title="How much of each kind of pair stage 1 should have",
     question=f"{TRIALS} mixes proposed by a tree-structured Parzen estimator, one seed each, "
-    "scored on every second query; then the best against two others on seeds and queries of "
+    "scored on half of the queries; then the best against two others on seeds and queries of "
     "their own. Equal pairs in all.",
     phases=(*(partial(trial, number) for number in range(TRIALS)), final),
     claims=claims,
-    metrics=(PURE, TEXT, IMAGE, VIDEO, TEMPORAL, UNSEEN),
-    floor=Floor(OWN, PURE, 0.60),
+    metrics=(CAPTIONS, TEXT, IMAGE, VIDEO, TEMPORAL, UNSEEN),
+    floor=Floor(OWN, CAPTIONS, 0.80),
     part="test",
     limits=("One seed a trial: the best of many is partly the luckiest.",),
 )

@@ -24,6 +24,7 @@ from unite.studies.tables import (
     failure_table,
     family_table,
     finding_table,
+    part_of,
     score_tables,
     told,
 )
@@ -89,7 +90,9 @@ def results(
             "error": outcomes.failures.get((run.arm.name, run.seed)),
         }
         if outcome is not None:
-            row["scores"] = {m.name: _known(m.of(outcome, study.part)) for m in study.metrics}
+            part = part_of(run.arm.group, study)
+            row["queries"] = part
+            row["scores"] = {m.name: _known(m.of(outcome, part)) for m in study.metrics}
             row |= {"gap": outcome.gap, "pairs": outcome.pairs, "seconds": outcome.seconds}
             row["pairs_per_second"] = outcome.pairs_per_second
         runs.append(row)

@@ -34,11 +34,16 @@ def score_tables(study: Study, outcomes: Outcomes) -> list[Table]:
     head = ("arm", "seeds", *(metric.name for metric in study.metrics), "gap", "pairs/s")
     tables = []
     for group, arms in groups.items():
-        part: Part = "tuning" if group in ("tuning", "search") else study.part
+        part = part_of(group, study)
         rows = [_row(arm, study.metrics, outcomes, part) for arm in arms]
         queries = "" if part == "all" else f", {part} queries"
         tables.append(Table(f"R@1 in % (group: {group}{queries})", head, tuple(rows)))
     return tables
+
+
+def part_of(group: str, study: Study) -> Part:
+    """Which queries arms of a group are scored on: those of a search on the ones for tuning."""
+    return "tuning" if group in ("tuning", "search") else study.part
 
 
 def family_table(outcomes: Outcomes, part: Part) -> Table:

@@ -88,6 +88,7 @@ def fit(
         policy = training_policy(recipe, model)
         vision_cache = VisionCache.of(model, policy, recipe.data.root / recipe.data.vision_cache)
     device = arguments.device
+    pairs_per_step = plan.rows.shape[1] * recipe.optimiser.accumulation
     with _feed(recipe, output, model, pairs, plan, device, vision_cache, progress) as feed:
         trainer = UniteTrainer(
             model=wrapped,
@@ -98,7 +99,7 @@ def fit(
             loss=loss,
             data_collator=StepNumber(),
             callbacks=[
-                MetricsFile(output / "metrics.jsonl", figures, plan.rows.shape[1]),
+                MetricsFile(output / "metrics.jsonl", figures, pairs_per_step),
                 _bar(progress),
                 *([loss] if isinstance(loss, TrainerCallback) else []),
             ],

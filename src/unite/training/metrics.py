@@ -72,10 +72,10 @@ class Figures:
 class MetricsFile(TrainerCallback):  # type: ignore[misc]
     """Appends what the trainer logs, and the figures of each pair of modalities, to a file."""
 
-    def __init__(self, path: Path, figures: Figures, batch_size: int) -> None:
+    def __init__(self, path: Path, figures: Figures, pairs_per_step: int) -> None:
         self.path = path
         self.figures = figures
-        self.batch_size = batch_size
+        self.pairs_per_step = pairs_per_step
         self._since = (time.monotonic(), 0)
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
@@ -90,7 +90,7 @@ class MetricsFile(TrainerCallback):  # type: ignore[misc]
         seconds, steps = now - self._since[0], step - self._since[1]
         line = {"step": step, **(logs or {}), "pairs": self.figures.latest}
         if steps and seconds:
-            line["examples_per_second"] = round(steps * self.batch_size / seconds, 1)
+            line["examples_per_second"] = round(steps * self.pairs_per_step / seconds, 1)
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
         self._since = (now, step)
