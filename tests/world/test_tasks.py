@@ -185,6 +185,22 @@ def test_the_mixed_gallery_is_the_union(world: World, split: str) -> None:
         assert {parted[each] for each in task["positives"][query["id"]]} == {query["target_modal"]}
 
 
+@pytest.mark.parametrize("split", SPLITS)
+def test_what_a_bare_caption_might_mean_as_well_does_not_count(world: World, split: str) -> None:
+    """Its text and its page; whoever is told what to look for has nothing excluded."""
+    task = world.load(f"eval/{split}/mixed.json")
+    parted = {row["id"]: parts(row) for row in task["candidates"]}
+    for query in task["queries"]:
+        others = task["excluded"].get(query["id"], [])
+        asks_for_image = query["id"].startswith("t2i_fine")
+        assert {parted[each] for each in others} == (
+            {"text", "text,image"} if asks_for_image else set()
+        )
+        (answer,) = task["positives"][query["id"]]
+        assert not others or all(each.endswith(answer) for each in others)
+    assert "excluded" not in world.load(f"eval/{split}/t2i_fine.json")
+
+
 def test_new_temporal_queries_are_of_held_out_sequences(world: World) -> None:
     task = world.load("eval/new_combinations/t2v_temporal.json")
     assert 0 < len(task["queries"]) < len(task["candidates"])
@@ -219,4 +235,5 @@ def test_a_mixed_query_lists_its_own_modality_alone() -> None:
     document = mixed(tasks).document()
     assert [row["id"] for row in document["candidates"]] == ["a", "b"]
     assert document["positives"] == {"t2i/0": ["a"], "i2t/0": ["b"]}
+    assert document["excluded"] == {"t2i/0": ["b"], "i2t/0": ["a"]}
     assert [row["target_modal"] for row in document["queries"]] == ["image", "text"]

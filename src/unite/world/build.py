@@ -28,7 +28,7 @@ from unite.world.render import mp4_bytes, png_bytes, render_clip, render_crop, r
 from unite.world.sampling import rng_for
 from unite.world.tasks import Task, TaskWriter
 
-VERSION = 2
+VERSION = 3
 """Raised whenever the same seed and size give other bytes than before."""
 MARKER, FACTS = "world.part.json", "world.json"
 CHUNK = 16

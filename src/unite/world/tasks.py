@@ -69,6 +69,7 @@ class Task:
     def document(self) -> dict[str, Any]:
         """The task as its JSON file holds it."""
         wanted = self.wanted or [""] * len(self.queries)
+        excluded = self._excluded()
         return {
             "task": self.name,
             "family": self.family,
@@ -78,12 +79,27 @@ class Task:
             ],
             "candidates": [{"id": entry.id, **entry.fields} for entry in self.candidates],
             "positives": self._positives(wanted),
+            **({"excluded": excluded} if excluded else {}),
         }
 
-    def _positives(self, wanted: Sequence[str]) -> dict[str, list[str]]:
-        by_meaning: dict[str, list[Entry]] = {}
+    def _by_meaning(self) -> dict[str, list[Entry]]:
+        found: dict[str, list[Entry]] = {}
         for entry in self.candidates:
-            by_meaning.setdefault(entry.meaning, []).append(entry)
+            found.setdefault(entry.meaning, []).append(entry)
+        return found
+
+    def _excluded(self) -> dict[str, list[str]]:
+        """What means the same in another modality, for queries that do not say which they want."""
+        by_meaning = self._by_meaning()
+        found = {
+            query.id: [e.id for e in by_meaning.get(query.meaning, []) if e.modality != modality]
+            for query, modality in zip(self.queries, self.wanted or (), strict=False)
+            if "instruction" not in query.fields
+        }
+        return {query: others for query, others in found.items() if others}
+
+    def _positives(self, wanted: Sequence[str]) -> dict[str, list[str]]:
+        by_meaning = self._by_meaning()
         return {
             query.id: [
                 entry.id

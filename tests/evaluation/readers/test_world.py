@@ -35,6 +35,12 @@ def test_a_task_is_read(tmp_path: Path) -> None:
     assert task.candidates[0].images == (str(path.resolve().parent / "x.png"),)
     assert task.positives == (frozenset({1}), frozenset({0, 2}))
     assert task.target_modality == (Modality.VIDEO, Modality.IMAGE)
+    assert not task.excluded
+
+
+def test_what_does_not_count_is_read(tmp_path: Path) -> None:
+    task = read_task(write(tmp_path, {**ROW, "excluded": {"q2": ["y"]}}))
+    assert task.excluded == (frozenset(), frozenset({1}))
 
 
 def test_a_suite_is_read_in_order_of_name(tmp_path: Path) -> None:

@@ -26,7 +26,8 @@ def read_task(path: Path) -> Task:
     """Read one task file.
 
     Args:
-        path: JSON with `task`, `family`, `queries`, `candidates` and `positives`.
+        path: JSON with `task`, `family`, `queries`, `candidates` and `positives`; `excluded` where
+            candidates do not count for a query.
 
     Raises:
         DataError: The file is not there or does not hold a task.
@@ -50,6 +51,7 @@ def _task(row: Mapping[str, Any], path: Path) -> Task:
     positives = tuple(
         frozenset(number[name] for name in row["positives"][str(query.id)]) for query in queries
     )
+    excluded = row.get("excluded", {})
     return Task(
         name=row["task"],
         split=path.parent.name,
@@ -58,4 +60,9 @@ def _task(row: Mapping[str, Any], path: Path) -> Task:
         candidates=candidates,
         positives=positives,
         target_modality=tuple(candidates[min(answers)].modality for answers in positives),
+        excluded=tuple(
+            frozenset(number[name] for name in excluded.get(str(query.id), ())) for query in queries
+        )
+        if excluded
+        else (),
     )
