@@ -44,7 +44,7 @@ def test_means_are_of_rows_not_of_batches() -> None:
 
 def test_a_line_for_every_log_with_the_rate_since_the_last(tmp_path: Path) -> None:
     figures = Figures()
-    file = MetricsFile(tmp_path / "metrics.jsonl", figures, batch_size=8)
+    file = MetricsFile(tmp_path / "metrics.jsonl", figures, pairs_per_step=8)
     state = SimpleNamespace(is_world_process_zero=True, global_step=40)
     file.on_train_begin(None, state, None)
     figures.add(loss([TEXT_IMAGE], [0.5], [3]))
