@@ -83,3 +83,21 @@ def test_a_batch_too_large_for_the_device_is_halved_and_one_too_large_is_a_row(
     assert str(longest) in str(found[2])
     for place in (0, 1, 3):
         assert np.abs(np.asarray(found[place]) - np.asarray(expected[place])).max() < 1e-5
+
+
+def test_a_vector_that_is_not_finite_is_a_row_with_a_reason(
+    tiny_model: Model, preprocessor: Preprocessor
+) -> None:
+    encoder = BatchEncoder(tiny_model, preprocessor)
+    words = tiny_model.tokenizer.encode("lighthouse", add_special_tokens=False).ids
+    batch = [preprocessor(Item(text=text)) for text in ("a red boat", "lighthouse")]
+    weight_VD = tiny_model.encoder.state_dict()["model.embed_tokens.weight"]
+    kept_VD = weight_VD.clone()
+    weight_VD[words] = float("nan")  # as in a damaged file, or after an overflow
+    try:
+        sound, broken = encoder(batch).outcomes
+    finally:
+        weight_VD.copy_(kept_VD)
+    assert np.isfinite(np.asarray(sound)).all()
+    assert isinstance(broken, ItemError)
+    assert "unite model check" in str(broken)

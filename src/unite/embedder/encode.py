@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from unite.errors import TooLongError
+from unite.errors import ItemError, TooLongError
 from unite.model.preprocess import Features, Preprocessor
 from unite.prompts import render
 from unite.types import Item, Vector
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from unite.model.qwen2_vl import Prefix
 
 Ids = npt.NDArray[np.int64]
-Outcome = Vector | TooLongError
+Outcome = Vector | ItemError
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ class BatchEncoder:
         half = len(batch) // 2
         return self._halving(batch[:half]) + self._halving(batch[half:])
 
-    def _forward(self, batch: Sequence[Features]) -> list[Vector]:
+    def _forward(self, batch: Sequence[Features]) -> list[Outcome]:
         import torch
         from torch.nn.functional import normalize
 
@@ -88,7 +88,10 @@ class BatchEncoder:
                 tensors["media"],
                 **known,
             )
-            return list(normalize(hidden_BD.float(), dim=-1).cpu().numpy())
+            vector_BD = normalize(hidden_BD.float(), dim=-1).cpu().numpy()
+        return [
+            vector_D if np.isfinite(vector_D).all() else _not_finite() for vector_D in vector_BD
+        ]
 
     @cached_property
     def _prefix(self) -> tuple[Ids, Prefix] | None:
@@ -110,6 +113,13 @@ class BatchEncoder:
         heads = (part.input_ids_L[: len(ids_S)] for part in batch)
         fits = all(np.array_equal(head, ids_S) for head in heads)
         return {"prefix": prefix} if fits else {}
+
+
+def _not_finite() -> ItemError:
+    return ItemError(
+        "The network gave no finite vector.",
+        "Compute in another dtype, or see whether the weights are whole: unite model check.",
+    )
 
 
 def constant_head(preprocessor: Preprocessor) -> Ids:

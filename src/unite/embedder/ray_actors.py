@@ -114,12 +114,12 @@ class Encode:
         self._dim = job.dim
         self._budget = default_budget(model)
         self._encode = BatchEncoder(model, Preprocessor(model.tokenizer, model.policy))
-        self.dim, self.model_id = model.dim, model.id
+        self.dim, self.model_id, self.dtype = model.dim, model.id, job.dtype
 
     def __call__(self, row: dict[str, bytes]) -> dict[str, bytes]:
         """Embed."""
         records, prepared = pickle.loads(row["chunk"])
-        encoder = _Finished(self._embedded(prepared), self.dim, self.model_id)
+        encoder = _Finished(self._embedded(prepared), self.dim, self.model_id, self.dtype)
         rows = embed_rows(encoder, [record for record, _ in records], self._dim)
         digests = [digest for _, digest in records]
         return {"rows": pickle.dumps(list(zip(rows, digests, strict=True)))}
@@ -149,6 +149,7 @@ class _Finished:
     embeddings: Sequence[Embedding]
     dim: int
     model_id: str
+    dtype: str
 
     def embed(self, items: Iterable[Item]) -> Iterator[Embedding]:
         for _, embedding in zip(items, self.embeddings, strict=True):
