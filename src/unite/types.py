@@ -182,6 +182,11 @@ class Encoder(Protocol):
         """Hash of all that shapes a vector: weights, prompt, pixels, frames, pooling."""
         ...
 
+    @property
+    def dtype(self) -> str:
+        """What the network computes in, which rounds vectors and is no part of the id."""
+        ...
+
     def embed(self, items: Iterable[Item]) -> Iterator[Embedding]:
         """Embed items in order, one result each; a bad item gives an error, not an exception."""
         ...

@@ -79,7 +79,7 @@ def test_a_run_equals_itself_and_a_report_is_written(
     result = unite("eval", "compare", saved, saved, "--json")
     found = json.loads(result.output)
     assert {task["difference"]["p"] for task in found["tasks"]} == {1.0}
-    assert found["only"] == []
+    assert found["only"] == found["notes"] == []
     assert "p of a paired" in unite("eval", "compare", saved, saved).output
     out = tmp_path / "report"
     result = unite("eval", "report", saved, saved, "-o", out)

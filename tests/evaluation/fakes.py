@@ -20,7 +20,7 @@ def parts(item: Item) -> str:
 class Compass:
     """An encoder of the plane: each item is an angle in radians, None cannot be embedded."""
 
-    dim = 2
+    dim, dtype = 2, "float32"
 
     def __init__(self, angles: Mapping[str, float | None], model_id: str = "compass") -> None:
         self.angles, self.model_id = angles, model_id

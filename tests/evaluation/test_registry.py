@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from importlib import import_module
 from pathlib import Path
 
@@ -52,7 +53,7 @@ def test_facts_are_whole(benchmark: object, tmp_path: Path) -> None:
         assert score.where
     with pytest.raises(DataError) as told:
         read(benchmark, tmp_path)
-    for need in benchmark.needs:
+    for need in (need for need in benchmark.needs if not need.optional):
         assert need.source in str(told.value)
         assert str(tmp_path / benchmark.folder / need.path) in str(told.value)
 
@@ -92,6 +93,48 @@ def test_a_fingerprint_is_of_the_annotations_and_not_of_media(tmp_path: Path) ->
     assert msvd.fingerprint(tmp_path) == before
     (root / "test_list.txt").write_text("b")
     assert msvd.fingerprint(tmp_path) != before
+
+
+def test_a_fingerprint_covers_a_folder_of_captions(tmp_path: Path) -> None:
+    urban, captions = benchmark_named("urban1k"), tmp_path / "Urban1k" / "caption"
+    captions.mkdir(parents=True)
+    (captions / "1.txt").write_text("a")
+    before = urban.fingerprint(tmp_path)
+    (captions / "1.txt").write_text("b")
+    assert urban.fingerprint(tmp_path) != before
+
+
+def world(data: Path, name: str = "t.json", **changes: object) -> Path:
+    row = {
+        "task": "t", "family": "fine", "queries": [{"id": "q", "text": "x"}],
+        "candidates": [{"id": "a", "text": "y"}], "positives": {"q": ["a"]}, **changes,
+    }  # fmt: skip
+    (data / "eval" / "s").mkdir(parents=True, exist_ok=True)
+    (data / "eval" / "s" / name).write_text(json.dumps(row))
+    return data
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"queries": [{"id": "q", "text": "x"}, {"id": "q", "text": "z"}]}, "the id 'q'"),
+        ({"positives": {"q": []}}, "nothing answers the query"),
+        ({"queries": [{"id": "\ud800", "text": "x"}], "positives": {"\ud800": ["a"]}}, "Unicode"),
+    ],
+)
+def test_tasks_that_could_not_be_counted_are_refused(
+    tmp_path: Path, changes: dict[str, object], said: str
+) -> None:
+    (tmp_path / "world.json").write_text("{}")
+    with pytest.raises(DataError, match=said):
+        read(benchmark_named("world"), world(tmp_path, **changes))
+
+
+def test_two_tasks_of_one_name_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "world.json").write_text("{}")
+    world(tmp_path, "a.json")
+    with pytest.raises(DataError, match="same name"):
+        read(benchmark_named("world"), world(tmp_path, "b.json"))
 
 
 def test_all_that_is_missing_is_named_at_once(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ def score(task: str, main: float = 0.5, queries: int = 1000, metric: str = "R@1"
 def saved(*scores: Score, model: str = "m", name: str = "run", **cases: list[Case]) -> Saved:
     return Saved(
         path=Path(f"{name}.json"), model=model, model_ids={"48": "abc"}, versions={"numpy": "2"},
-        settings={"seed": 0}, revisions={"msrvtt": "v0"}, scores=list(scores),
+        settings={"seed": 0}, revisions={"msrvtt": "v0"}, annotations={}, scores=list(scores),
         cases={(task, "test"): found for task, found in cases.items()},
     )  # fmt: skip
 
@@ -55,6 +55,23 @@ def test_other_sizes_and_failures_are_told() -> None:
     assert main.note == (
         "holds 10 × 10, published 1000 × 1000; 2 items could not be embedded and count as missed"
     )
+
+
+def test_failures_and_pools_are_told_of_each_run() -> None:
+    task = "mmeb-HatefulMemes"
+    one = replace(score(task, metric="P@1"), pools=(2, 2))
+    runs = [saved(one), saved(replace(one, failed_candidates=3))]
+    found = {row.task: row.note for row in rows(runs)}
+    told = "0, 3 items could not be embedded and count as missed"
+    assert found[task] == f"each query among 2 candidates; {told}"
+    assert found["mmeb:classification"].endswith(told)
+
+
+def test_a_name_is_drawn_as_it_is() -> None:
+    runs = [saved(score("docci/t2i"), model=name, name=name) for name in ("runs/$x_{$", "_own")]
+    svg = charts.bars(rows(runs), tables.labels(runs))
+    assert "runs/$x_{$" in svg
+    assert "_own" in svg
 
 
 def test_groups_of_mmeb_by_hand() -> None:

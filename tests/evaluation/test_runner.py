@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -200,6 +202,97 @@ def test_another_model_shares_no_vectors(tmp_path: Path) -> None:
     run(tasks, lambda nframes: Compass(ANGLES), cache=tmp_path)
     run(tasks, lambda nframes: other, cache=tmp_path)
     assert len(other.asked) == 4
+
+
+def test_another_dtype_shares_no_vectors(tmp_path: Path) -> None:
+    tasks, rounded = [task({"a": {0}}, PICTURES)], Compass(ANGLES)
+    rounded.dtype = "bfloat16"
+    run(tasks, lambda nframes: Compass(ANGLES), cache=tmp_path)
+    done = run(tasks, lambda nframes: rounded, cache=tmp_path)
+    assert len(rounded.asked) == 4
+    assert done.dtypes == ["bfloat16"]
+
+
+class Blind(Compass):
+    """Gives a vector that nothing can be compared with."""
+
+    def __init__(self, vector: list[float]) -> None:
+        super().__init__(ANGLES)
+        self.vector = vector
+
+    def embed(self, items: Iterable[Item]) -> Iterator[Embedding]:
+        for item in items:
+            self.asked.append(item)
+            yield Embedding(np.array(self.vector, np.float32))
+
+
+@pytest.mark.parametrize("vector", [[np.nan, np.nan], [1.0, np.inf], [0.0, 0.0], [1.0]])
+def test_a_vector_of_no_use_is_a_failure_and_is_not_kept(
+    tmp_path: Path, vector: list[float]
+) -> None:
+    tasks = [task({"a": {0}, "b": {1}}, PICTURES)]
+    (result,) = run(tasks, lambda nframes: Blind(vector), cache=tmp_path).results
+    assert result.score.recall[10] == 0.0
+    assert (result.score.failed_queries, result.score.failed_candidates) == (2, 3)
+    assert all("vector" in failure.error for failure in result.failures)
+    again = Compass(ANGLES)
+    run(tasks, lambda nframes: again, cache=tmp_path)
+    assert len(again.asked) == 5
+
+
+class Meddler(Compass):
+    """While it embeds, somebody writes to the files."""
+
+    def embed(self, items: Iterable[Item]) -> Iterator[Embedding]:
+        for item, result in zip(known := list(items), super().embed(known), strict=True):
+            for image in item.images:
+                Path(str(image)).write_bytes(b"changed")
+            yield result
+
+
+def test_a_file_that_changes_meanwhile_is_scored_and_not_kept(tmp_path: Path) -> None:
+    pictures = tuple(Item(images=(str(tmp_path / f"p{n}"),), id=f"p{n}") for n in range(3))
+    (tmp_path / "p0").write_bytes(b"whole")  # p1 and p2 appear while p0 is embedded
+    tasks = [task({"a": {0}, "b": {1}}, pictures)]
+    (result,) = run(tasks, lambda nframes: Meddler(ANGLES), cache=tmp_path / "kept").results
+    assert result.score.recall[10] == 1.0
+    again = Compass(ANGLES)
+    run(tasks, lambda nframes: again, cache=tmp_path / "kept")
+    assert sorted(map(parts, again.asked)) == ["p0", "p1", "p2"]
+
+
+def test_of_a_group_only_the_nearest_counts() -> None:
+    # c (2.0) is asked of p0 | p1 p2: p1 and p2 are one medium's; p0 is far behind both.
+    alone = task({"c": {0}}, PICTURES)
+    grouped = replace(alone, candidate_groups=(0, 1, 1))
+    results = run([alone, grouped], lambda nframes: Compass(ANGLES)).results
+    assert [[ranks.tolist() for ranks in result.ranks] for result in results] == [[[3]], [[2]]]
+    assert [result.score.candidates for result in results] == [3, 2]
+    assert [name for name, _ in results[1].hits[0]] == ["p2", "p0"]
+
+
+def test_an_answer_of_a_group_is_its_nearest() -> None:
+    of = replace(task({"b": {1, 2}}, PICTURES), candidate_groups=(0, 1, 1))
+    (result,) = run([of], lambda nframes: Compass(ANGLES), rerank=True).results
+    assert [ranks.tolist() for ranks in result.ranks] == [[1]]  # p1, and p2 is not there
+    assert result.score.metrics["mAP"] == 1.0
+    assert result.score.reranked is not None
+    assert result.score.reranked["mAP"] == 1.0
+
+
+def test_the_dead_of_a_group_do_not_stand_for_it() -> None:
+    of = replace(task({"c": {1, 2}}, PICTURES), candidate_groups=(0, 1, 1))
+    (result,) = run([of], lambda nframes: Compass({**ANGLES, "p2": None})).results
+    assert [ranks.tolist() for ranks in result.ranks] == [[1]]  # p1, nearer than p0
+    (result,) = run([of], lambda nframes: Compass({**ANGLES, "p1": None, "p2": None})).results
+    assert [ranks.tolist() for ranks in result.ranks] == [[np.inf]]
+
+
+def test_pools_tell_their_sizes() -> None:
+    own = replace(task({"a": {0}, "b": {1}}, PICTURES), pools=((0, 1, 2), (1, 2)))
+    (score,) = run_tasks(Compass(ANGLES), [own])
+    assert score.pools == (2, 3)
+    assert Score.from_json(json.loads(json.dumps(score.to_json()))) == score
 
 
 def test_no_tasks_no_scores() -> None:

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from tests.evaluation.fakes import Compass
-from tests.evaluation.test_runner import ANGLES, PICTURES, task
+from tests.evaluation.test_runner import ANGLES, CLIPS, PICTURES, task
 
 from unite.errors import DataError
 from unite.evaluation.comparison import compare
@@ -15,13 +16,19 @@ from unite.evaluation.runner import run
 from unite.evaluation.saved import ranks_path, read_ranks, read_run, write_run
 
 URBAN = benchmark_named("urban1k")
+SETTINGS = {"seed": 0}
 TASKS = [task({"a": {0}, "b": {2}, "c": {2, 1}}, PICTURES)]
 
 
-def save(path: Path, changed: dict[str, float | None] | None = None, tasks: list = TASKS) -> None:
+def save(
+    path: Path,
+    changed: dict[str, float | None] | None = None,
+    tasks: list = TASKS,
+    settings: dict = SETTINGS,
+) -> None:
     done = run(tasks, lambda nframes: Compass({**ANGLES, **(changed or {})}))
     write_run(path, done, model="m", benchmarks=[URBAN], data=path.parent,
-              settings={"seed": 0})  # fmt: skip
+              settings=settings)  # fmt: skip
 
 
 def test_a_run_is_read_back_whole(tmp_path: Path) -> None:
@@ -37,8 +44,8 @@ def test_a_run_is_read_back_whole(tmp_path: Path) -> None:
     assert there.versions["numpy"] == np.__version__
     assert there.cases == {("t", "test"): list(result.cases)}
     assert [row["error"] for row in json.loads(path.read_text())["failures"]] == ["it is broken"]
-    ranks = read_ranks(path)["t", "test"]
-    assert {name: rank.tolist() for name, rank in ranks.items()} == {
+    ranks = read_ranks(there)["t", "test"]
+    assert {name: asked.ranks.tolist() for name, asked in ranks.items()} == {
         "q-a": [1], "q-b": [2], "q-c": [1, np.inf],
     }  # fmt: skip
 
@@ -60,7 +67,13 @@ def test_runs_of_other_queries_are_refused(tmp_path: Path) -> None:
     first, second = tmp_path / "a.json", tmp_path / "b.json"
     save(first)
     save(second, tasks=[task({"a": {0}}, PICTURES)])
+    with pytest.raises(DataError, match="not asked alike in t"):
+        compare(first, second)
+    save(second, tasks=[task({"a": {0}, "b": {2}, "p2": {2, 1}}, PICTURES)])
     with pytest.raises(DataError, match="other queries of t"):
+        compare(first, second)
+    save(second, tasks=[task({"a": {0}, "b": {2}, "c": {2, 1}}, PICTURES + CLIPS)])
+    with pytest.raises(DataError, match="not asked alike in t"):
         compare(first, second)
     save(second, tasks=[task({"a": {0}}, PICTURES, "u")])
     with pytest.raises(DataError, match="no task in common"):
@@ -73,4 +86,48 @@ def test_what_is_not_there_is_told(tmp_path: Path) -> None:
     save(tmp_path / "a.json")
     ranks_path(tmp_path / "a.json").unlink()
     with pytest.raises(DataError, match="lies beside the JSON"):
-        read_ranks(tmp_path / "a.json")
+        read_ranks(read_run(tmp_path / "a.json"))
+
+
+def test_runs_on_other_annotations_are_refused(tmp_path: Path) -> None:
+    captions = tmp_path / URBAN.folder / "caption"
+    captions.mkdir(parents=True)
+    (captions / "1.txt").write_text("a street")
+    first, second = tmp_path / "a.json", tmp_path / "b.json"
+    save(first)
+    (captions / "1.txt").write_text("another street")
+    save(second)
+    with pytest.raises(DataError, match="other annotations of urban1k"):
+        compare(first, second)
+
+
+def test_ranks_of_another_run_are_refused(tmp_path: Path) -> None:
+    first, second = tmp_path / "v1.0", tmp_path / "v1.1"
+    save(first)
+    save(second, {"b": 2.1})
+    assert compare(first, second).tasks[0].second == 1.0  # each has a file of its own
+    ranks_path(first).write_bytes(ranks_path(second).read_bytes())
+    with pytest.raises(DataError, match="does not belong to"):
+        compare(first, second)
+
+
+def test_what_differs_and_what_failed_is_told(tmp_path: Path) -> None:
+    first, second = tmp_path / "a.json", tmp_path / "b.json"
+    save(first)
+    save(second, {"p1": None}, settings={"seed": 1})
+    assert compare(first, second).notes == [
+        "seed: 0 and 1",
+        "b.json: 0 queries and 1 candidates could not be embedded; a gallery without these is "
+        "easier for other queries",
+    ]
+
+
+def test_queries_about_one_medium_are_paired_together(tmp_path: Path) -> None:
+    of = [replace(TASKS[0], query_groups=(0, 0, 1))]
+    first, second = tmp_path / "a.json", tmp_path / "b.json"
+    save(first, {"a": 2.0, "b": 0.1}, of)
+    save(second, {"a": 0.1, "b": 2.1}, of)
+    (one,) = compare(first, second).tasks
+    assert one.difference.mean == pytest.approx(2 / 3)
+    assert one.difference.queries == 3
+    assert one.difference.p == 1.0  # both changes are one medium's: one coin

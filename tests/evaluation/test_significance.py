@@ -54,3 +54,28 @@ def test_equal_runs_do_not_differ_and_very_unequal_ones_do() -> None:
 def test_the_queries_must_be_the_same() -> None:
     with pytest.raises(ValueError, match="not the same queries"):
         paired_difference(np.ones(3), np.ones(4))
+
+
+def test_groups_are_drawn_together() -> None:
+    rng = np.random.default_rng(3)
+    by_group = rng.random(40)
+    values, groups = np.repeat(by_group, 5), np.repeat(np.arange(40), 5)
+    assert interval(values, groups=groups.tolist(), seed=2) == pytest.approx(
+        interval(by_group, seed=2)  # copies of a query are no more evidence than one
+    )
+    low, high = interval(values, seed=2)
+    assert high - low < 0.6 * np.subtract(*interval(by_group, seed=2)[::-1])
+
+
+def test_groups_of_unequal_size_keep_the_mean_over_queries() -> None:
+    values, groups = np.array([1.0, 1.0, 1.0, 0.0]), [7, 7, 7, 2]
+    low, high = interval(values, groups=groups, seed=0)
+    assert (low, high) == (0.0, 1.0)
+    found = paired_difference(np.zeros(4), values, groups=groups)
+    assert (found.mean, found.queries) == (0.75, 4)
+    assert found.p == pytest.approx(1.0, abs=0.01)  # one medium changed
+
+
+def test_without_groups_each_query_is_one() -> None:
+    values = np.random.default_rng(1).random(50)
+    assert interval(values, groups=range(50), seed=1) == interval(values, seed=1)

@@ -49,8 +49,15 @@ def test_what_cannot_share_a_gallery_is_refused() -> None:
     with pytest.raises(DataError, match=r"\[4, 8\] frames"):
         union([task("a", CLIPS, 4), task("b", CLIPS, 8)])
     own = replace(task("a", PICTURES), pools=((0,), (1,)))
-    with pytest.raises(DataError, match="gallery for each query"):
+    with pytest.raises(DataError, match="rules of its own"):
         union([own])
+
+
+def test_groups_of_queries_are_kept_apart() -> None:
+    images = task("i", PICTURES)
+    assert len(images.queries) == 2
+    mixed = union([replace(images, query_groups=(3, 3)), images])
+    assert mixed.query_groups == (3, 3, 4, 5)
 
 
 def test_a_candidate_of_two_tasks_is_one_and_answers_the_queries_of_both() -> None:

@@ -25,7 +25,7 @@ class FakeEncoder:
 
     dim = DIM
     name = "fake"
-    mixed_gallery = False
+    mixed_gallery, dtype = False, "float32"
 
     def __init__(self, model_id: str = "id-of-fake", delay: float = 0.0, ahead: int = 1) -> None:
         self.model_id = model_id

@@ -33,6 +33,7 @@ class Gated:
     dim = DIM
     name = "gated"
     model_id = "id-of-gated"
+    dtype = "float32"
 
     def __init__(self, *, is_open: bool = True) -> None:
         self.gate, self.media_gate, self.begun = Event(), Event(), Event()

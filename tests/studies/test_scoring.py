@@ -1,3 +1,4 @@
+from dataclasses import replace
 from json import dumps, loads
 
 import numpy as np
@@ -7,7 +8,7 @@ from unite.evaluation.runner import run
 from unite.evaluation.task import Task
 from unite.evaluation.vectors import item_key
 from unite.studies.scoring import TaskResult, modality_gap, told
-from unite.types import Embedding, Item, Modality
+from unite.types import Clip, Embedding, Item, Modality
 
 TEXTS = [Item(id=f"t{i}", text=f"text {i}") for i in range(2)]
 IMAGES = [Item(id=f"i{i}", images=(f"{i}.png",)) for i in range(2)]
@@ -16,7 +17,7 @@ IMAGES = [Item(id=f"i{i}", images=(f"{i}.png",)) for i in range(2)]
 class Fake:
     """An encoder that looks vectors up."""
 
-    model_id, dim = "fake", 2
+    model_id, dim, dtype = "fake", 2, "float32"
 
     def __init__(self, **rows: list[float]) -> None:
         items = {str(item.id): item for item in (*TEXTS, *IMAGES)}
@@ -53,10 +54,21 @@ def test_ranks_and_first_hits_by_hand() -> None:
 
 
 def test_the_gap_is_the_distance_of_means() -> None:
-    known = Fake(t0=[1, 0], t1=[1, 0], i0=[0, 1], i1=[0, -1]).known
+    fake = Fake(t0=[1, 0], t1=[1, 0], i0=[0, 1], i1=[0, -1])
     both = task([*IMAGES, *TEXTS], [{0}, {1}], [Modality.IMAGE] * 2)
-    assert modality_gap([both], known) == pytest.approx({"image|text": 1.0, "mean": 1.0})
-    assert modality_gap([task(IMAGES, [{0}, {1}], [Modality.IMAGE] * 2)], known) == {}
+    done = run([both], lambda _: fake)
+    assert modality_gap([both], done.vector) == pytest.approx({"image|text": 1.0, "mean": 1.0})
+    assert modality_gap([task(IMAGES, [{0}, {1}], [Modality.IMAGE] * 2)], done.vector) == {}
+
+
+def test_the_gap_counts_clips_of_a_fixed_number_of_frames() -> None:
+    clips = tuple(Item(id=f"v{i}", videos=(Clip(f"{i}.mp4"),)) for i in range(2))
+    fake = Fake(t0=[1, 0], t1=[1, 0])
+    fake.known |= {item_key(clip): np.array([0, 1], np.float32) for clip in clips}
+    texts = task(TEXTS, [{0}, {1}], [Modality.TEXT] * 2)
+    video = replace(texts, name="t2v", candidates=clips, nframes=48)
+    done = run([video, texts], lambda _: fake)
+    assert modality_gap([video, texts], done.vector)["text|video"] == pytest.approx(2**0.5)
 
 
 def test_a_result_reads_back() -> None:

@@ -24,7 +24,7 @@ ANY = Rule(margin=0.0, any_modality=True)
 class Compass:
     """An encoder of ten lines: an item is called for where it points, `30` or `30 more words`."""
 
-    dim, model_id = 2, "compass"
+    dim, model_id, dtype = 2, "compass", "float32"
 
     def embed(self, items: Iterable[Item]) -> Iterator[Embedding]:
         for item in items:

@@ -86,7 +86,7 @@ def run(
         rerank=dual_softmax,
     )  # fmt: skip
     if out is not None:
-        settings = {"dtype": dtype or "the machine's", "seed": seed, "mixed": mixed,
+        settings = {"dtype": " and ".join(done.dtypes), "seed": seed, "mixed": mixed,
                     "dual softmax": dual_softmax}  # fmt: skip
         write_run(out, done, model=model, benchmarks=benchmarks, data=data, settings=settings)
     scores = [result.score for result in done.results]
@@ -120,6 +120,8 @@ def compare(
     Console().print(eval_tables.comparison(found, (first.stem, second.stem)))
     for name in found.only:
         typer.echo(f"not compared: {name}")
+    for note in found.notes:
+        typer.echo(note)
 
 
 @app.command("report")

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from unite.evaluation.comparison import Comparison
-    from unite.evaluation.facts import Benchmark
+    from unite.evaluation.facts import Benchmark, Need
     from unite.evaluation.results import Score
 
 
@@ -51,15 +51,20 @@ def benchmarks(known: Sequence[Benchmark], data: Path) -> Table:
 
 def facts(one: Benchmark, data: Path) -> str:
     """A benchmark's facts as lines of text: what is needed, how it is scored, what is unsure."""
-    missing = one.missing(data)
     needs = [
-        f"  {'missing' if need in missing else 'there'}: {one.root(data) / need.path}\n"
+        f"  {_state(need, one.root(data))}: {one.root(data) / need.path}\n"
         f"    {need.what} from {need.source}"
         for need in one.needs
     ]
     unsure = [f"  unverified: {text}" for text in one.unverified]
     lines = [f"{one.name}: {one.title}", *needs, f"  scored: {one.protocol}", *unsure]
     return "\n".join(lines)
+
+
+def _state(need: Need, root: Path) -> str:
+    if need.there(root):
+        return "there"
+    return "not there, nor needed" if need.optional else "missing"
 
 
 def comparison(found: Comparison, names: tuple[str, str]) -> Table:

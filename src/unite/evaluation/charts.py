@@ -47,12 +47,12 @@ def bars(rows: Sequence[Row], names: Sequence[str]) -> str:
             [one.value for one in cells],
             height,
             xerr=_errors(cells),
-            label=name,
+            label=_plain(name),
             color=PALETTE[number % len(PALETTE)],
             ecolor="#444",
         )
     _published_ticks(axes, shown)
-    axes.set_yticks(place_R, [f"{row.task}\n{row.split}".strip() for row in shown], fontsize=7)
+    axes.set_yticks(place_R, _places(shown), fontsize=7)
     axes.set_ylim(len(shown) - 0.5, -0.5)
     axes.set_xlim(0, 100)
     axes.set_xlabel("main score, percent")
@@ -83,7 +83,7 @@ def radar(rows: Sequence[Row], names: Sequence[str]) -> str | None:
         _polygon(axes, angle_R, [one.value if one else np.nan for one in cells], name, number)
     for number, (name, values) in enumerate(_published_all(shown).items(), len(names)):
         _polygon(axes, angle_R, values, f"{name} (published)", number, dashed=True)
-    axes.set_xticks(angle_R, [f"{row.task}\n{row.split}".strip() for row in shown], fontsize=7)
+    axes.set_xticks(angle_R, _places(shown), fontsize=7)
     axes.set_ylim(0, 100)
     axes.legend(loc="lower left", bbox_to_anchor=(-0.15, -0.18), fontsize=7, frameon=False)
     return _svg(figure)
@@ -106,7 +106,7 @@ def _published_ticks(axes: Axes, rows: Sequence[Row]) -> None:
         ]
         value, place = zip(*points, strict=True)
         axes.scatter(
-            value, place, marker="|", s=90, label=f"{model} (published)",
+            value, place, marker="|", s=90, label=_plain(f"{model} (published)"),
             color=PALETTE[::-1][number % len(PALETTE)], zorder=3,
         )  # fmt: skip
 
@@ -132,9 +132,19 @@ def _polygon(
 ) -> None:
     color = PALETTE[number % len(PALETTE)]
     closed = ([*angle_R, angle_R[0]], [*values, values[0]])
-    axes.plot(*closed, "--" if dashed else "-", color=color, label=name, linewidth=1.4)
+    axes.plot(*closed, "--" if dashed else "-", color=color, label=_plain(name), linewidth=1.4)
     if not dashed:
         axes.fill(*closed, color=color, alpha=0.12)
+
+
+def _places(rows: Sequence[Row]) -> list[str]:
+    return [_plain(f"{row.task}\n{row.split}".strip()) for row in rows]
+
+
+def _plain(name: str) -> str:
+    """A label that is shown as it is: `$` opens no formula, `_` before it hides nothing."""
+    escaped = name.replace("$", r"\$")
+    return f" {escaped}" if escaped.startswith("_") else escaped
 
 
 def _figure(size: tuple[float, float], projection: str | None = None) -> tuple[Figure, Axes]:

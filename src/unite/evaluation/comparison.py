@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from unite.errors import DataError
-from unite.evaluation.metrics import Ranks, mean
+from unite.evaluation.metrics import mean
 from unite.evaluation.results import METRICS, Score
-from unite.evaluation.saved import Key, read_ranks, read_run
+from unite.evaluation.saved import Asked, Key, Saved, read_ranks, read_run
 from unite.evaluation.significance import Difference, paired_difference
 
 
@@ -32,10 +32,12 @@ class Comparison:
     Attributes:
         tasks: What both have.
         only: Tasks that one of them has, named with its file.
+        notes: What a reader must know: settings that differ, items that failed.
     """
 
     tasks: list[Compared]
     only: list[str]
+    notes: list[str]
 
 
 def compare(first: Path, second: Path, *, seed: int = 0) -> Comparison:
@@ -47,23 +49,72 @@ def compare(first: Path, second: Path, *, seed: int = 0) -> Comparison:
         seed: Of signs and resamples.
 
     Raises:
-        DataError: A file is not there, or a task was asked other queries.
+        DataError: A file is not there, or the runs were not asked the same of the same data.
     """
-    scores = [
-        {(score.task, score.split): score for score in read_run(path).scores}
-        for path in (first, second)
-    ]
+    runs = read_run(first), read_run(second)
+    scores = [{(score.task, score.split): score for score in run.scores} for run in runs]
     shared = [key for key in scores[0] if key in scores[1]]
     if not shared:
-        raise DataError(f"{first} and {second} have no task in common.")
-    ranks = read_ranks(first), read_ranks(second)
+        raise DataError(
+            f"{first} and {second} have no task in common.", "Run both on the same suites."
+        )
+    _assert_same_data(runs)
+    ranks = read_ranks(runs[0]), read_ranks(runs[1])
+    tasks = []
+    for key in shared:
+        one, other = scores[0][key], scores[1][key]
+        _assert_alike(key, one, other)
+        tasks.append(_compared(key, one, ranks[0].get(key, {}), ranks[1].get(key, {}), seed))
     only = [
         *_alone(first, scores[0], scores[1]),
         *_alone(second, scores[1], scores[0]),
     ]
-    return Comparison(
-        [_compared(key, scores[0][key], ranks[0][key], ranks[1][key], seed) for key in shared], only
-    )
+    return Comparison(tasks, only, [*_settings(runs), *_failed(runs, shared)])
+
+
+def _assert_same_data(runs: tuple[Saved, Saved]) -> None:
+    one, other = (run.annotations for run in runs)
+    changed = [name for name in one if name in other and one[name] != other[name]]
+    if changed:
+        raise DataError(
+            f"The runs read other annotations of {', '.join(changed)}.",
+            "Run both on the same data; what is embedded already is not embedded again.",
+        )
+
+
+def _assert_alike(key: Key, one: Score, other: Score) -> None:
+    facts = [
+        (score.queries, score.candidates, score.pools, score.main_score) for score in (one, other)
+    ]
+    if facts[0] != facts[1]:
+        raise DataError(
+            f"The runs were not asked alike in {key[0]} ({key[1]}): queries, candidates, pools and "
+            f"main score are {facts[0]} and {facts[1]}.",
+            "Run both on the same data with one version of unite.",
+        )
+
+
+def _settings(runs: tuple[Saved, Saved]) -> list[str]:
+    one, other = (run.settings for run in runs)
+    return [
+        f"{name}: {one.get(name, 'not told')} and {other.get(name, 'not told')}"
+        for name in dict.fromkeys([*one, *other])
+        if one.get(name) != other.get(name)
+    ]
+
+
+def _failed(runs: tuple[Saved, Saved], shared: Sequence[Key]) -> list[str]:
+    found = []
+    for run in runs:
+        scores = [score for score in run.scores if (score.task, score.split) in shared]
+        queries = sum(score.failed_queries for score in scores)
+        candidates = sum(score.failed_candidates for score in scores)
+        if queries or candidates:
+            found.append(
+                f"{run.path.name}: {queries} queries and {candidates} candidates could not be "
+                "embedded; a gallery without these is easier for other queries"
+            )
+    return found
 
 
 def _alone(path: Path, mine: Mapping[Key, Score], theirs: Mapping[Key, Score]) -> list[str]:
@@ -77,21 +128,23 @@ def _alone(path: Path, mine: Mapping[Key, Score], theirs: Mapping[Key, Score]) -
 def _compared(
     key: Key,
     score: Score,
-    first: Mapping[str, Ranks],
-    second: Mapping[str, Ranks],
+    first: Mapping[str, Asked],
+    second: Mapping[str, Asked],
     seed: int,
 ) -> Compared:
     if first.keys() != second.keys():
-        raise DataError(f"The runs were asked other queries of {key[0]} ({key[1]}).")
-    value = METRICS[score.main_score]
-    first_Q, second_Q = (
-        value([ranks[query] for query in sorted(ranks)]) for ranks in (first, second)
-    )
+        raise DataError(
+            f"The runs were asked other queries of {key[0]} ({key[1]}).",
+            "Run both on the same data.",
+        )
+    value, names = METRICS[score.main_score], sorted(first)
+    first_Q, second_Q = (value([asked[name].ranks for name in names]) for asked in (first, second))
+    groups = [group for name in names if (group := first[name].group) is not None]
     return Compared(
         task=key[0],
         split=key[1],
         metric=score.main_score,
         first=mean(first_Q),
         second=mean(second_Q),
-        difference=paired_difference(first_Q, second_Q, seed=seed),
+        difference=paired_difference(first_Q, second_Q, groups=groups, seed=seed),
     )

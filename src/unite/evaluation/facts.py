@@ -21,11 +21,13 @@ class Need:
         path: Beneath the benchmark's own folder; may hold ``*``.
         what: What it is.
         source: Where its authors publish it.
+        optional: Whether it is read without it as well.
     """
 
     path: str
     what: str
     source: str
+    optional: bool = False
 
     def there(self, root: Path) -> bool:
         """Whether it lies beneath the benchmark's folder."""
@@ -115,7 +117,7 @@ class Benchmark:
     def missing(self, data: Path) -> list[Need]:
         """What it needs and is not there."""
         root = self.root(data)
-        return [need for need in self.needs if not need.there(root)]
+        return [need for need in self.needs if not need.optional and not need.there(root)]
 
     def fingerprint(self, data: Path) -> str:
         """A hash of the annotations as they are: names and contents of all that is not media."""

@@ -31,7 +31,7 @@ def places(ids: Sequence[str]) -> Places:
 
 
 def answer_ranks(score_C: Doubles, answers: Iterable[int], place_C: Places) -> Ranks:
-    """Ranks of a query's answers, ascending; infinite for one that scores minus infinity.
+    """Ranks of a query's answers, ascending; infinite for one of no finite score.
 
     Args:
         score_C: Higher is nearer; minus infinity is not in the gallery.
@@ -41,7 +41,7 @@ def answer_ranks(score_C: Doubles, answers: Iterable[int], place_C: Places) -> R
     found = []
     for answer in answers:
         score = score_C[answer]
-        if score == -np.inf:
+        if not score > -np.inf:  # nan as well: no comparison holds of it
             found.append(np.inf)
             continue
         before_C = (score_C > score) | ((score_C == score) & (place_C < place_C[answer]))

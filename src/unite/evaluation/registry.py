@@ -119,4 +119,33 @@ def _checked(tasks: Sequence[Task], benchmark: Benchmark) -> list[Task]:
         raise DataError(
             f"{benchmark.title} holds no rows.", f"Is it the layout of {benchmark.source}?"
         )
+    wrong = _wrong(tasks)
+    if wrong is not None:
+        raise DataError(f"{benchmark.title}: {wrong}.", f"Get it again from {benchmark.source}.")
     return list(tasks)
+
+
+def _wrong(tasks: Sequence[Task]) -> str | None:
+    """Why results of these tasks could not be told apart or counted; None if they can."""
+    names = [(task.name, task.split) for task in tasks]
+    if len(set(names)) < len(names):
+        return f"two tasks have the same name: {max(names, key=names.count)}"
+    for task in tasks:
+        ids = [item.id for item in task.queries]
+        if len(set(ids)) < len(ids):
+            return f"two queries of {task.name} have the id {max(ids, key=ids.count)!r}"
+        for name, answers in zip(ids, task.positives, strict=True):
+            if not answers:
+                return f"nothing answers the query {name!r} of {task.name}"
+        for item in task.items:
+            if not _encodes(str(item.id)):
+                return f"an id of {task.name} is no Unicode text: {item.id!r}"
+    return None
+
+
+def _encodes(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -12,6 +12,8 @@ from unite.evaluation.saved import Key, Saved
 from unite.evaluation.tasks import mmeb
 
 _BY_NAME = {benchmark.name: benchmark for benchmark in BENCHMARKS}
+MOST_POOLED = 1000
+"""Candidates of an MMEB query, unless its set has fewer classes."""
 _USUAL = tuple(f"R@{k}" for k in DEPTHS)
 
 
@@ -95,21 +97,31 @@ def _note(task: str, benchmark: Benchmark | None, scores: Sequence[Score | None]
     way = task.partition("/")[2]
     expected = benchmark.sizes.get(way) if benchmark else None
     said = []
-    sizes = {(score.queries, _candidates(score, benchmark)) for score in known}
+    sizes = {(score.queries, _candidates(score, expected)) for score in known}
     if expected and sizes != {expected}:
         held = ", ".join(f"{queries} × {candidates}" for queries, candidates in sorted(sizes))
         said.append(f"holds {held}, published {expected[0]} × {expected[1]}")
-    failed = sum(score.failed_queries + score.failed_candidates for score in known)
-    if failed:
-        said.append(f"{failed} items could not be embedded and count as missed")
+    pools = {score.pools for score in known if score.pools and min(score.pools) != MOST_POOLED}
+    said += [f"each query among {_range(*pool)} candidates" for pool in sorted(pools)]
+    said += _failed([[score] if score else [] for score in scores])
     return "; ".join(said)
 
 
-def _candidates(score: Score, benchmark: Benchmark | None) -> int:
-    # In MMEB each query has candidates of its own; their union says nothing.
-    if benchmark is not None and benchmark.suite == "mmeb":
-        return benchmark.sizes[""][1]
-    return score.candidates
+def _failed(scores: Sequence[Sequence[Score]]) -> list[str]:
+    """How many items each run could not embed; nothing if none did not."""
+    counts = [sum(one.failed_queries + one.failed_candidates for one in run) for run in scores]
+    if not any(counts):
+        return []
+    return [f"{', '.join(map(str, counts))} items could not be embedded and count as missed"]
+
+
+def _candidates(score: Score, expected: tuple[int, int] | None) -> int:
+    # Where each query has candidates of its own, their union says nothing: see `pools`.
+    return expected[1] if expected and score.pools else score.candidates
+
+
+def _range(least: int, most: int) -> str:
+    return str(least) if least == most else f"{least} to {most}"
 
 
 def _groups(scores: Sequence[dict[Key, Score]]) -> list[Row]:
@@ -135,17 +147,17 @@ def _members() -> dict[str, list[str]]:
 
 
 def _group(name: str, subsets: set[str], scores: Sequence[dict[Key, Score]]) -> Row | None:
-    cells, counts = [], []
-    for known in scores:
-        values = [score.main for (task, _), score in known.items() if task in subsets]
-        counts.append(len(values))
-        cells.append(Cell(100 * sum(values) / len(values)) if values else None)
+    ours = [[score for (task, _), score in known.items() if task in subsets] for known in scores]
+    counts = [len(members) for members in ours]
     if not any(counts):
         return None
+    cells = tuple(
+        Cell(100 * sum(score.main for score in members) / len(members)) if members else None
+        for members in ours
+    )
     whole = all(count in (0, len(subsets)) for count in counts)
     published = tuple(one for one in mmeb.AVERAGES if one.task == name)
     part = ", ".join(f"{count} of {len(subsets)}" for count in counts)
-    return Row(
-        name, "", "P@1", True, tuple(cells), published if whole else (),
-        "" if whole else f"mean of {part} tasks only; no published mean stands beside it",
-    )  # fmt: skip
+    said = [] if whole else [f"mean of {part} tasks only; no published mean stands beside it"]
+    note = "; ".join([*said, *_failed(ours)])
+    return Row(name, "", "P@1", True, cells, published if whole else (), note)

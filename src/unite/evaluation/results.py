@@ -56,7 +56,8 @@ class Score:
         split: The part of its suite.
         family: What it tests.
         queries: Number of queries, those that failed included.
-        candidates: Number of candidates, those that failed included.
+        candidates: Number of candidates, those that failed included; of groups, where of each
+            only the nearest counts.
         main_score: The metric that stands for the rest.
         metrics: Every metric; shares between 0 and 1, and median and mean rank.
         intervals: Bootstrap intervals of the metrics that are means, at 95 %.
@@ -66,6 +67,7 @@ class Score:
         failed_queries: Queries that could not be embedded.
         failed_candidates: Candidates that could not be embedded.
         reranked: Metrics after dual-softmax re-ranking, where it was asked for.
+        pools: Least and most candidates of a query, where each has its own.
     """
 
     task: str
@@ -81,6 +83,7 @@ class Score:
     failed_queries: int = 0
     failed_candidates: int = 0
     reranked: dict[str, float] | None = None
+    pools: tuple[int, int] | None = None
 
     @property
     def recall(self) -> dict[int, float]:
@@ -100,7 +103,8 @@ class Score:
     def from_json(cls, row: Mapping[str, Any]) -> Score:
         """Read what `to_json` wrote; JSON has turned pairs into lists."""
         pairs = {name: (low, high) for name, (low, high) in row["intervals"].items()}
-        return cls(**{**row, "intervals": pairs})
+        pools = tuple(row["pools"]) if row.get("pools") else None
+        return cls(**{**row, "intervals": pairs, "pools": pools})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -133,6 +137,7 @@ class Result:
         hits: The first candidates of each query: ids and scores.
         failures: What could not be embedded.
         cases: A few queries that went wrong.
+        query_groups: See `unite.evaluation.task.Task`.
     """
 
     score: Score
@@ -141,10 +146,15 @@ class Result:
     hits: Sequence[Sequence[tuple[str, float]]]
     failures: Sequence[Failure] = ()
     cases: Sequence[Case] = ()
+    query_groups: Sequence[int] = ()
 
 
 def measure(
-    ranks: Sequence[Ranks], candidates: int, wanted: Sequence[str], seed: int = 0
+    ranks: Sequence[Ranks],
+    candidates: int,
+    wanted: Sequence[str],
+    seed: int = 0,
+    groups: Sequence[int] = (),
 ) -> tuple[dict[str, float], dict[str, tuple[float, float]]]:
     """Every metric of some ranks, and intervals of those that are means.
 
@@ -153,6 +163,7 @@ def measure(
         candidates: Size of the largest gallery that a query was asked of.
         wanted: Names of the task's own metrics beside the usual ones.
         seed: Of the intervals.
+        groups: A number for each query, equal for those about one medium; empty: none are.
     """
     names = [name for name in METRICS if name != "P@1" or name in wanted]
     values = {name: METRICS[name](ranks) for name in names}
@@ -160,4 +171,7 @@ def measure(
     scores = {name: mean(value_Q) for name, value_Q in values.items()}
     scores["MedR"] = median_rank(first_Q, candidates)
     scores["MeanR"] = mean_rank(first_Q, candidates)
-    return scores, {name: interval(value_Q, seed=seed) for name, value_Q in values.items()}
+    intervals = {
+        name: interval(value_Q, groups=groups, seed=seed) for name, value_Q in values.items()
+    }
+    return scores, intervals

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,7 +14,8 @@ from unite.evaluation.results import Result, Score
 from unite.evaluation.scoring import Vectors, score_task
 from unite.evaluation.task import Task
 from unite.evaluation.vectors import VectorCache, item_key
-from unite.types import Encoder, Item
+from unite.evaluation.versions import versions
+from unite.types import Embedding, Encoder, Item, Vector
 
 EncoderFor = Callable[[int | None], Encoder]
 """Opens the model with a number of frames for every clip; None leaves it to the model."""
@@ -21,12 +24,16 @@ Progress = Callable[[int, int], None]
 _Wanted = dict[int | None, dict[str, Item]]
 """Items to embed by the frames they need and by content."""
 
+_Keys = Sequence[Sequence[str]]
+"""Names of the contents of each task's items: media are looked at once."""
+
 
 @dataclass(frozen=True, slots=True)
-class _Side:
+class Side:
     """What became of the items of one number of frames."""
 
     model_id: str
+    dtype: str
     dim: int
     vectors: VectorCache
     errors: dict[str, str]
@@ -38,11 +45,25 @@ class Run:
 
     Attributes:
         results: One for each task.
-        model_ids: Id of the model by the frames it was opened with.
+        sides: What was embedded, by the frames the model was opened with.
     """
 
     results: list[Result]
-    model_ids: dict[int | None, str]
+    sides: Mapping[int | None, Side]
+
+    @property
+    def model_ids(self) -> dict[int | None, str]:
+        """Id of the model by the frames it was opened with."""
+        return {nframes: side.model_id for nframes, side in self.sides.items()}
+
+    @property
+    def dtypes(self) -> list[str]:
+        """What the model computed in; one, unless it was opened in several."""
+        return list(dict.fromkeys(side.dtype for side in self.sides.values()))
+
+    def vector(self, task: Task, item: Item) -> Vector | None:
+        """The vector of a task's item; None where there is none."""
+        return self.sides[_frames(task, item)].vectors.get(item_key(item))
 
 
 def run(
@@ -67,9 +88,10 @@ def run(
         rerank: Whether dual-softmax re-ranking is scored beside the plain scores.
         progress: Called with the number of items embedded and the whole.
     """
-    wanted = _distinct(tasks)
+    keys = [[item_key(item) for item in task.items] for task in tasks]
+    wanted = _distinct(tasks, keys)
     total, done = sum(len(items) for items in wanted.values()), 0
-    sides: dict[int | None, _Side] = {}
+    sides: dict[int | None, Side] = {}
     for nframes, items in wanted.items():
         before = done
 
@@ -81,14 +103,14 @@ def run(
     results = [
         score_task(
             task,
-            _vectors(task, task.queries, sides),
-            _vectors(task, task.candidates, sides),
+            _vectors(task, task.queries, named[: len(task.queries)], sides),
+            _vectors(task, task.candidates, named[len(task.queries) :], sides),
             seed=seed,
             rerank=rerank,
         )
-        for task in tasks
+        for task, named in zip(tasks, keys, strict=True)
     ]
-    return Run(results, {nframes: side.model_id for nframes, side in sides.items()})
+    return Run(results, sides)
 
 
 def run_tasks(
@@ -103,12 +125,12 @@ def _frames(task: Task, item: Item) -> int | None:
     return task.nframes if item.videos else None
 
 
-def _distinct(tasks: Sequence[Task]) -> _Wanted:
+def _distinct(tasks: Sequence[Task], keys: _Keys) -> _Wanted:
     wanted: _Wanted = {}
-    for task in tasks:
-        for item in task.items:
+    for task, named in zip(tasks, keys, strict=True):
+        for item, key in zip(task.items, named, strict=True):
             alike = wanted.setdefault(_frames(task, item), {})
-            alike.setdefault(item_key(item), replace(item, id=None))
+            alike.setdefault(key, replace(item, id=None))
     return wanted
 
 
@@ -117,28 +139,49 @@ def _embed(
     items: dict[str, Item],
     cache: Path | None,
     tell: Callable[[int], None],
-) -> _Side:
-    vectors, errors = VectorCache(cache, encoder.model_id), dict[str, str]()
+) -> Side:
+    vectors, errors = VectorCache(cache, _maker(encoder)), dict[str, str]()
     missing = {key: item for key, item in items.items() if key not in vectors}
     done = len(items) - len(missing)
     try:
         for key, result in zip(missing, encoder.embed(missing.values()), strict=True):
-            if result.vector is None:
-                errors[key] = result.error or "no reason given"
+            vector, reason = _sound(result, encoder.dim)
+            if vector is None:
+                errors[key] = reason
             else:
-                vectors.add(key, result.vector)
+                # What changed while it was embedded must not pass for what it was or now is.
+                vectors.add(key, vector, lasting=item_key(items[key]) == key)
             done += 1
             tell(done)
     finally:
         vectors.flush()
-    return _Side(encoder.model_id, encoder.dim, vectors, errors)
+    return Side(encoder.model_id, encoder.dtype, encoder.dim, vectors, errors)
 
 
-def _vectors(task: Task, items: Sequence[Item], sides: dict[int | None, _Side]) -> Vectors:
+def _maker(encoder: Encoder) -> str:
+    """A name for all that shapes a vector: the id leaves out how the machine rounds."""
+    told = json.dumps([encoder.dtype, versions()], sort_keys=True)
+    return f"{encoder.model_id}-{hashlib.sha256(told.encode()).hexdigest()[:8]}"
+
+
+def _sound(result: Embedding, dim: int) -> tuple[Vector | None, str]:
+    """The vector, or why there is none that could be compared."""
+    if result.vector is None:
+        return None, result.error or "no reason given"
+    if result.vector.shape != (dim,):
+        return None, f"the vector has the shape {result.vector.shape} and not ({dim},)"
+    if not np.isfinite(result.vector).all() or not result.vector.any():
+        return None, "the vector is not finite or has no direction"
+    return result.vector, ""
+
+
+def _vectors(
+    task: Task, items: Sequence[Item], keys: Sequence[str], sides: Mapping[int | None, Side]
+) -> Vectors:
     dim = next(iter(sides.values())).dim
     row_ND, errors = np.zeros((len(items), dim), np.float32), list[str | None]()
-    for number, item in enumerate(items):
-        side, key = sides[_frames(task, item)], item_key(item)
+    for number, (item, key) in enumerate(zip(items, keys, strict=True)):
+        side = sides[_frames(task, item)]
         error = side.errors.get(key)
         errors.append(error)
         if error is None:

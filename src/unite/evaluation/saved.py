@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +17,10 @@ from unite.evaluation.facts import Benchmark
 from unite.evaluation.metrics import Ranks
 from unite.evaluation.results import Case, Result, Score
 from unite.evaluation.runner import Run
+from unite.evaluation.versions import versions
 from unite.whole import whole, write_text
 
 FORMAT = 1
-_PACKAGES = ("unite-embed", "torch", "transformers", "numpy", "pillow", "av")
 Key = tuple[str, str]
 """Task and split."""
 
@@ -37,8 +36,10 @@ class Saved:
         versions: Of Python and of what shapes vectors.
         settings: What the run was told.
         revisions: Of the data, by benchmark: as published, and a hash of the annotations read.
+        annotations: Those hashes alone.
         scores: One for each task.
         cases: Queries that went wrong, by task and split.
+        ranks_digest: SHA-256 of the file of ranks that belongs to it; None in runs of old.
     """
 
     path: Path
@@ -47,8 +48,23 @@ class Saved:
     versions: dict[str, str]
     settings: dict[str, Any]
     revisions: dict[str, str]
+    annotations: dict[str, str]
     scores: list[Score]
     cases: dict[Key, list[Case]]
+    ranks_digest: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What came of one query.
+
+    Attributes:
+        ranks: Of its answers.
+        group: Equal for queries about one medium; None for one by itself.
+    """
+
+    ranks: Ranks
+    group: int | None
 
 
 def write_run(
@@ -60,7 +76,7 @@ def write_run(
     data: Path,
     settings: Mapping[str, Any],
 ) -> None:
-    """Write a run, each file atomically; the JSON comes last, so that a run is whole or not there.
+    """Write a run, each file atomically; the JSON comes last and holds a hash of the ranks.
 
     Args:
         path: The JSON file; ranks lie beside it as ``.ranks.parquet``.
@@ -79,6 +95,7 @@ def write_run(
         "versions": versions(),
         "settings": dict(settings),
         "benchmarks": {one.name: _source(one, data) for one in benchmarks},
+        "ranks": _digest(ranks_path(path)),
         "scores": [result.score.to_json() for result in run.results],
         "failures": [
             {"task": result.score.task, "split": result.score.split, **asdict(failure)}
@@ -108,8 +125,10 @@ def read_run(path: Path) -> Saved:
                 name: f"{facts['revision']} (annotations {facts['annotations']})"
                 for name, facts in row["benchmarks"].items()
             },
+            annotations={name: facts["annotations"] for name, facts in row["benchmarks"].items()},
             scores=[Score.from_json(score) for score in row["scores"]],
             cases=_cases(row["cases"]),
+            ranks_digest=row.get("ranks"),
         )
     except OSError as error:
         raise DataError(f"Cannot read {path}: {error.strerror}.") from error
@@ -121,39 +140,30 @@ def read_run(path: Path) -> Saved:
 
 def ranks_path(path: Path) -> Path:
     """Where the ranks of a run lie."""
-    return path.with_suffix(".ranks.parquet")
+    return path.with_name(path.name.removesuffix(".json") + ".ranks.parquet")
 
 
-def read_ranks(path: Path) -> dict[Key, dict[str, Ranks]]:
+def read_ranks(run: Saved) -> dict[Key, dict[str, Asked]]:
     """The ranks of a run's answers, by task and split, then by query.
 
-    Args:
-        path: The run's JSON file.
-
     Raises:
-        DataError: They are not there.
+        DataError: They are not there, or are another run's.
     """
     import pyarrow.parquet as pq
 
-    file = ranks_path(path)
+    file = ranks_path(run.path)
     if not file.exists():
         raise DataError(f"{file} is not there.", "It lies beside the JSON of its run.")
-    found: dict[Key, dict[str, Ranks]] = {}
+    if run.ranks_digest not in (None, _digest(file)):
+        raise DataError(
+            f"{file} does not belong to {run.path}.",
+            "Run it again: unite eval run SUITE -m MODEL -o OUT.json embeds only what is new.",
+        )
+    found: dict[Key, dict[str, Asked]] = {}
     for row in pq.read_table(file).to_pylist():
         ranks = [np.inf if rank is None else rank for rank in row["ranks"]]
         queries = found.setdefault((row["task"], row["split"]), {})
-        queries[row["query"]] = np.array(ranks, np.float64)
-    return found
-
-
-def versions() -> dict[str, str]:
-    """Versions of Python and of what shapes vectors."""
-    found = {"python": platform.python_version()}
-    for name in _PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            found[name] = "not installed"
+        queries[row["query"]] = Asked(np.array(ranks, np.float64), row.get("group"))
     return found
 
 
@@ -169,6 +179,11 @@ def _frames(nframes: int | None) -> str:
     return "the model's own" if nframes is None else str(nframes)
 
 
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def _write_ranks(path: Path, results: Sequence[Result]) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -176,18 +191,21 @@ def _write_ranks(path: Path, results: Sequence[Result]) -> None:
     schema = pa.schema(
         [
             ("task", pa.string()), ("split", pa.string()), ("query", pa.string()),
-            ("ranks", pa.list_(pa.int64())),
+            ("group", pa.int64()), ("ranks", pa.list_(pa.int64())),
             ("hits", pa.list_(pa.string())), ("scores", pa.list_(pa.float32())),
         ]
     )  # fmt: skip
     rows = [
         {
             "task": result.score.task, "split": result.score.split, "query": query,
+            "group": result.query_groups[place] if result.query_groups else None,
             "ranks": [None if np.isinf(rank) else int(rank) for rank in ranks],
             "hits": [name for name, _ in hits], "scores": [score for _, score in hits],
         }
         for result in results
-        for query, ranks, hits in zip(result.query_ids, result.ranks, result.hits, strict=True)
+        for place, (query, ranks, hits) in enumerate(
+            zip(result.query_ids, result.ranks, result.hits, strict=True)
+        )
     ]  # fmt: skip
     with whole(path) as draft:
         pq.write_table(pa.Table.from_pylist(rows, schema), draft)

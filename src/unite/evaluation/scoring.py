@@ -73,7 +73,7 @@ def score_task(
     again = None
     if rerank and task.pools is None:
         again_ranks = _reranked(task, queries, candidates, place_C)
-        again, _ = measure(again_ranks, len(task.candidates), task.metrics, seed)
+        again, _ = measure(again_ranks, _gallery_size(task), task.metrics, seed)
     return Result(
         score=_score(task, rows, queries, candidates, seed, again),
         query_ids=[str(item.id) for item in task.queries],
@@ -82,6 +82,7 @@ def score_task(
         failures=[*_failures("query", task.queries, queries),
                   *_failures("candidate", task.candidates, candidates)],
         cases=_cases(task, rows),
+        query_groups=task.query_groups,
     )  # fmt: skip
 
 
@@ -89,19 +90,21 @@ def _judge(
     task: Task, queries: Vectors, candidates: Vectors, place_C: npt.NDArray[np.int64]
 ) -> Iterator[_Judged]:
     alive_Q = queries.alive
-    for query, (number_P, score_P, at) in enumerate(_scores(task, queries, candidates)):
+    galleries = _scores(task, queries, candidates, place_C)
+    for query, (number_P, score_P, at) in enumerate(galleries):
         if not alive_Q[query]:
             yield _Judged(np.full(len(at), np.inf), [])
             continue
         place_P = place_C if task.pools is None else place_C[number_P]
         first = [(int(number_P[n]), float(score_P[n])) for n in top(score_P, place_P)]
-        best = min(at, key=lambda n: (-score_P[n], place_P[n]))
+        best = min(at, key=lambda n: (-score_P[n], place_P[n]), default=None)
         ranks = answer_ranks(score_P, at, place_P)
-        yield _Judged(ranks, first, (int(number_P[best]), float(score_P[best])))
+        found = None if best is None else (int(number_P[best]), float(score_P[best]))
+        yield _Judged(ranks, first, found)
 
 
 def _scores(
-    task: Task, queries: Vectors, candidates: Vectors
+    task: Task, queries: Vectors, candidates: Vectors, place_C: npt.NDArray[np.int64]
 ) -> Iterator[tuple[npt.NDArray[np.int64], Doubles, list[int]]]:
     """Each query's gallery: candidate numbers, scores, and the places of its answers there.
 
@@ -114,7 +117,7 @@ def _scores(
         for query, score_C in enumerate(exact_scores(queries.rows, candidates.rows, answers)):
             score_C[dead] = -np.inf
             score_C[list(task.barred(query))] = -np.inf
-            yield everything, score_C, answers[query]
+            yield everything, score_C, _nearest_of_groups(task, score_C, place_C, answers[query])
         return
     for query, pool in enumerate(task.pools):
         number_P = np.array(pool, np.int64)
@@ -123,6 +126,21 @@ def _scores(
         score_P = settled(row_PD @ vector_D, vector_D, row_PD, at)
         score_P[np.isin(number_P, dead)] = -np.inf
         yield number_P, score_P, at
+
+
+def _nearest_of_groups(
+    task: Task, score_C: Doubles, place_C: npt.NDArray[np.int64], answers: Sequence[int]
+) -> list[int]:
+    """Bar all of a group but its nearest, in place; the answers that are left."""
+    if not task.candidate_groups:
+        return list(answers)
+    order_C = np.lexsort((place_C, -score_C))
+    _, first_G = np.unique(np.asarray(task.candidate_groups)[order_C], return_index=True)
+    nearest_G = order_C[first_G]
+    kept_G = score_C[nearest_G]
+    score_C[:] = -np.inf
+    score_C[nearest_G] = kept_G
+    return sorted(set(answers) & set(nearest_G.tolist()))
 
 
 def _reranked(
@@ -136,7 +154,7 @@ def _reranked(
     for query in range(len(task.queries)):
         score_QC[query, list(task.barred(query))] = -np.inf
     return [
-        answer_ranks(score_C, answers, place_C)
+        answer_ranks(score_C, _nearest_of_groups(task, score_C, place_C, sorted(answers)), place_C)
         for score_C, answers in zip(score_QC, task.positives, strict=True)
     ]
 
@@ -150,13 +168,14 @@ def _score(
     again: dict[str, float] | None,
 ) -> Score:
     ranks = [row.ranks for row in rows]
-    metrics, intervals = measure(ranks, _gallery_size(task), task.metrics, seed)
+    metrics, intervals = measure(ranks, _gallery_size(task), task.metrics, seed, task.query_groups)
+    sizes = None if task.pools is None else [len(pool) for pool in task.pools]
     return Score(
         task=task.name,
         split=task.split,
         family=task.family,
         queries=len(task.queries),
-        candidates=len(task.candidates),
+        candidates=len(set(task.candidate_groups)) or len(task.candidates),
         main_score=task.main_score,
         metrics=metrics,
         intervals=intervals,
@@ -165,12 +184,13 @@ def _score(
         failed_queries=int((~queries.alive).sum()),
         failed_candidates=int((~candidates.alive).sum()),
         reranked=again,
+        pools=None if sizes is None else (min(sizes), max(sizes)),
     )
 
 
 def _gallery_size(task: Task) -> int:
     if task.pools is None:
-        return len(task.candidates)
+        return len(set(task.candidate_groups)) or len(task.candidates)
     return max((len(pool) for pool in task.pools), default=0)
 
 
@@ -203,7 +223,9 @@ def _failures(side: str, items: Sequence[object], vectors: Vectors) -> list[Fail
 
 def _cases(task: Task, rows: Sequence[_Judged]) -> list[Case]:
     """The queries whose answer was furthest down, of those that have hits."""
-    missed = [number for number, row in enumerate(rows) if row.hits and row.ranks[0] > 1]
+    missed = [
+        number for number, row in enumerate(rows) if row.hits and row.best and row.ranks[0] > 1
+    ]
     worst = sorted(missed, key=lambda number: (-rows[number].ranks[0], number))[:CASES]
     return [
         Case(

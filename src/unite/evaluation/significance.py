@@ -1,14 +1,18 @@
 """How sure a score is, and whether two runs differ: resampling of queries, with a seed.
 
-Shapes: Q queries, N queries on which two runs differ, B resamples at a time.
+Queries about one medium, such as the five captions of a picture, are no independent evidence: they
+are drawn, or their signs flipped, together.
+
+Shapes: Q queries, G groups of queries, N groups on which two runs differ, B resamples at a time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from unite.evaluation.metrics import Values, mean
 
@@ -19,12 +23,18 @@ _NUMBERS = 1 << 22
 
 
 def interval(
-    value_Q: Values, *, seed: int = 0, draws: int = DRAWS, level: float = LEVEL
+    value_Q: Values,
+    *,
+    groups: Sequence[int] = (),
+    seed: int = 0,
+    draws: int = DRAWS,
+    level: float = LEVEL,
 ) -> tuple[float, float]:
-    """Percentile bootstrap interval of a mean over queries (Efron 1979).
+    """Percentile bootstrap interval of a mean over queries (Efron 1979), by groups of queries.
 
     Args:
         value_Q: A value for each query.
+        groups: A number for each query, equal for those that are drawn together; empty: none are.
         seed: Of the resampling.
         draws: Number of resamples.
         level: Share of resamples within the interval.
@@ -32,14 +42,15 @@ def interval(
     Returns:
         The lower and the upper end; the mean twice where there are no queries.
     """
-    count = len(value_Q)
-    if count == 0:
+    if len(value_Q) == 0:
         return 0.0, 0.0
+    sum_G, size_G = _grouped(value_Q, groups)
+    count = len(sum_G)
     rng = np.random.default_rng(seed)
-    means = [
-        value_Q[rng.integers(0, count, (size, count))].mean(axis=1)
-        for size in _blocks(draws, count)
-    ]
+    means = []
+    for size in _blocks(draws, count):
+        drawn_BG = rng.integers(0, count, (size, count))
+        means.append(sum_G[drawn_BG].sum(axis=1) / size_G[drawn_BG].sum(axis=1))
     edges = np.quantile(np.concatenate(means), [(1 - level) / 2, (1 + level) / 2])
     return float(edges[0]), float(edges[1])
 
@@ -64,7 +75,12 @@ class Difference:
 
 
 def paired_difference(
-    first_Q: Values, second_Q: Values, *, seed: int = 0, draws: int = 10_000
+    first_Q: Values,
+    second_Q: Values,
+    *,
+    groups: Sequence[int] = (),
+    seed: int = 0,
+    draws: int = 10_000,
 ) -> Difference:
     """Compare two runs query by query.
 
@@ -76,6 +92,7 @@ def paired_difference(
     Args:
         first_Q: A value for each query in the first run.
         second_Q: The same queries in the second.
+        groups: A number for each query, equal for those that share a sign; empty: none do.
         seed: Of signs and resamples.
         draws: Number of permutations.
 
@@ -85,15 +102,25 @@ def paired_difference(
     if first_Q.shape != second_Q.shape:
         raise ValueError(f"{first_Q.shape} and {second_Q.shape} are not the same queries.")
     change_Q = second_Q - first_Q
-    changed_N = change_Q[change_Q != 0]
+    change_G, _ = _grouped(change_Q, groups)
+    changed_N = change_G[change_G != 0]
     observed = abs(float(changed_N.sum()))
     rng = np.random.default_rng(seed)
     extreme = 0
     for size in _blocks(draws, len(changed_N)):
         sign_BN = rng.integers(0, 2, (size, len(changed_N)), np.int8) * 2 - 1
         extreme += int((np.abs(sign_BN @ changed_N) >= observed - 1e-9).sum())
-    low, high = interval(change_Q, seed=seed)
+    low, high = interval(change_Q, groups=groups, seed=seed)
     return Difference(mean(change_Q), low, high, (extreme + 1) / (draws + 1), len(change_Q))
+
+
+def _grouped(value_Q: Values, groups: Sequence[int]) -> tuple[Values, npt.NDArray[np.int64]]:
+    """The sum of each group's values, and how many they are."""
+    if not len(groups):
+        return value_Q, np.ones(len(value_Q), np.int64)
+    _, number_Q = np.unique(np.asarray(groups), return_inverse=True)
+    sum_G: Values = np.bincount(number_Q, value_Q).astype(np.float64)
+    return sum_G, np.bincount(number_Q).astype(np.int64)
 
 
 def _blocks(draws: int, width: int) -> Iterator[int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from unite.data.records import content_id
@@ -29,6 +29,10 @@ class Task:
         metrics: Customary metrics, the main score first; empty for all.
         pools: The candidate numbers that each query is asked of; None for the whole gallery.
         excluded: Candidate numbers that do not count for a query; empty for none at all.
+        query_groups: A number for each query, equal for those about one medium, which are no
+            independent evidence: they are resampled together. Empty: each is one by itself.
+        candidate_groups: A number for each candidate; of those with the same one, only the
+            nearest counts. Empty: each is one by itself.
     """
 
     name: str
@@ -42,6 +46,8 @@ class Task:
     metrics: tuple[str, ...] = ()
     pools: tuple[tuple[int, ...], ...] | None = None
     excluded: tuple[frozenset[int], ...] = ()
+    query_groups: tuple[int, ...] = ()
+    candidate_groups: tuple[int, ...] = ()
 
     @property
     def main_score(self) -> str:
@@ -61,9 +67,9 @@ class Task:
 def union(tasks: Sequence[Task], name: str = "all galleries") -> Task:
     """Ask the queries of several tasks of all their candidates together.
 
-    A candidate that several tasks hold is there once. A candidate of another task may answer a
-    query as well without being known to; scores of a union are comparable between models, not
-    with those of its parts.
+    A candidate that several tasks hold is there once, and stands for itself alone. One of another
+    task may answer a query as well without being known to; scores of a union are comparable
+    between models, not with those of its parts.
 
     Args:
         tasks: Of one frame policy, each with one gallery for all its queries; mixed ones are left
@@ -74,9 +80,12 @@ def union(tasks: Sequence[Task], name: str = "all galleries") -> Task:
         DataError: A task has a gallery for each query, or the frames differ.
     """
     parts = [task for task in tasks if task.family != MIXED]
-    pooled = [task.name for task in parts if task.pools is not None or task.excluded]
-    if pooled:
-        raise DataError(f"{pooled[0]} has a gallery for each query and cannot be mixed.")
+    own = [task.name for task in parts if task.pools is not None or task.excluded]
+    if own:
+        raise DataError(
+            f"{own[0]} has rules of its own on what counts for a query, and cannot be mixed.",
+            "Run it by a command of its own, without mixing.",
+        )
     frames = {task.nframes for task in parts if _has_clips(task)}
     if len(frames) > 1:
         raise DataError(
@@ -101,7 +110,17 @@ def union(tasks: Sequence[Task], name: str = "all galleries") -> Task:
         ),
         target_modality=tuple(target for task in parts for target in task.target_modality),
         nframes=frames.pop() if frames else None,
+        query_groups=tuple(_query_groups(parts)) if any(t.query_groups for t in parts) else (),
     )
+
+
+def _query_groups(parts: Sequence[Task]) -> Iterator[int]:
+    """The groups of several tasks' queries, numbered apart."""
+    first = 0
+    for task in parts:
+        groups = task.query_groups or range(len(task.queries))
+        yield from (first + group for group in groups)
+        first += max(groups, default=-1) + 1
 
 
 def _id(task: Task, item: Item) -> str:

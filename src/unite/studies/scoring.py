@@ -5,27 +5,25 @@ Shapes: Q queries, D width.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from unite.errors import StudyError
 from unite.evaluation.registry import read, select
 from unite.evaluation.results import Result
 from unite.evaluation.runner import run
 from unite.evaluation.task import Task
-from unite.evaluation.vectors import VectorCache, item_key
-from unite.types import Encoder
+from unite.evaluation.vectors import item_key
+from unite.types import Encoder, Item, Vector
 
 if TYPE_CHECKING:
     from unite.model.checkpoint import Model
 
-Vectors = Mapping[str, npt.NDArray[np.float32]]
 _NOT_FOUND = 1 << 30
 """The rank of an answer that is not in the gallery."""
 _MODALITIES = ("target_Q", "first_Q")
@@ -128,12 +126,11 @@ def score(
             f"{len(failures)} items of the tasks cannot be embedded; {first.id}: {first.error}",
             "Mend or remove them: all arms must answer the same queries.",
         )
-    vectors = VectorCache(kept, done.model_ids[tasks[0].nframes])
     return {
         "tasks": [
             told(task, result).to_json() for task, result in zip(tasks, done.results, strict=True)
         ],
-        "gap": modality_gap(tasks, vectors),
+        "gap": modality_gap(tasks, done.vector),
     }
 
 
@@ -155,19 +152,24 @@ def told(task: Task, result: Result) -> TaskResult:
     )
 
 
-def modality_gap(tasks: Sequence[Task], vectors: VectorCache | Vectors) -> dict[str, float]:
+def modality_gap(
+    tasks: Sequence[Task], vector_of: Callable[[Task, Item], Vector | None]
+) -> dict[str, float]:
     """Distances between the mean vectors of candidates of two modalities (Liang et al., 2022).
 
+    Args:
+        tasks: Whose candidates count, each content once.
+        vector_of: The vector of a task's candidate, None if there is none.
+
     Returns:
-        By the pair's name, `image|text`, and their mean as `mean`. Candidates with other frames
-        than the first task's are left out.
+        By the pair's name, `image|text`, and their mean as `mean`.
     """
-    by_modality: dict[str, dict[str, npt.NDArray[np.float32]]] = {}
+    by_modality: dict[str, dict[str, Vector]] = {}
     for task in tasks:
         for item in task.candidates:
-            key = item_key(item)
-            if key in vectors:
-                by_modality.setdefault(item.modality.label, {})[key] = vectors[key]
+            vector = vector_of(task, item)
+            if vector is not None:
+                by_modality.setdefault(item.modality.label, {})[item_key(item)] = vector
     centre = {name: np.mean(list(rows.values()), axis=0) for name, rows in by_modality.items()}
     gaps = {
         f"{one}|{other}": float(np.linalg.norm(centre[one] - centre[other]))

@@ -35,7 +35,7 @@ class Fake:
     """Texts with "fail" in them fail, unless it is healed; notes on every fifth item."""
 
     dim = DIM
-    model_id = "m1"
+    model_id, dtype = "m1", "float32"
 
     def __init__(self, *, healed: bool = False, window: int = 8, delay: float = 0.0) -> None:
         self.seen: list[str] = []

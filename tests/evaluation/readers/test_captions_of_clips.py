@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from pathlib import Path
 
 import pytest
@@ -40,9 +41,15 @@ def test_msvd_all_captions(tmp_path: Path, scored: Scored) -> None:
     )
     found = scored("msvd", {"x_1_2": 0.0, "y_3_4": 1.0, "a": 0.9, "b c": 0.3, "d": 0.4})
     assert ranks(found["msvd/t2v"]) == [[2], [1], [2]]
-    # x: b c (0.3), d (0.4), a (0.9); y: a, d, b c
-    assert ranks(found["msvd/v2t"]) == [[1, 3], [2]]
+    # Of each clip its nearest caption. x: b c (0.3) of x, d (0.4) of y; y: a (0.1) of x, d of y.
+    assert ranks(found["msvd/v2t"]) == [[1], [2]]
     assert found["msvd/v2t"].score.main == 0.5
+    assert found["msvd/v2t"].score.candidates == 2
+    assert found["msvd/t2v"].query_groups == (0, 0, 1)
+    captions = root / "AllVideoDescriptions.txt"
+    captions.write_text(captions.read_text() + "x_1_2 one\u2028caption\x85of it\n")
+    t2v, _ = registry.read(registry.benchmark_named("msvd"), tmp_path)
+    assert t2v.queries[2].text == "one\u2028caption\x85of it"  # none of these ends a line
     (root / "test_list.txt").write_text("nobody\n")
     with pytest.raises(DataError, match="no caption of nobody"):
         registry.read(registry.benchmark_named("msvd"), tmp_path)
@@ -65,6 +72,41 @@ def test_didemo_paragraphs(tmp_path: Path, scored: Scored) -> None:
     found = scored("didemo", angles)
     assert ranks(found["didemo/t2v"]) == [[1], [2]]
     assert ranks(found["didemo/v2t"]) == [[1], [1]]
+
+
+def test_didemo_lists_only_what_is_described(tmp_path: Path) -> None:
+    root, didemo = tmp_path / "DiDeMo", registry.benchmark_named("didemo")
+    (root / "videos").mkdir(parents=True)
+    (root / "test_data.json").write_text(json.dumps([{"video": "1.avi", "description": "a"}]))
+    before = didemo.fingerprint(tmp_path)
+    (root / "test_list.txt").write_text("1.avi\n")
+    assert didemo.fingerprint(tmp_path) != before
+    assert len(registry.read(didemo, tmp_path)[0].queries) == 1
+    (root / "test_list.txt").write_text("1.avi\n2\n")
+    with pytest.raises(DataError, match=r"lists 1 videos .*such as '2'"):
+        registry.read(didemo, tmp_path)
+
+
+def test_the_nearest_caption_of_many_clips_by_brute_force(tmp_path: Path, scored: Scored) -> None:
+    root, rng = tmp_path / "MSVD", random.Random(4)
+    (root / "clips").mkdir(parents=True)
+    clips = {f"c{n}": [f"c{n} words {k}" for k in range(rng.randint(1, 5))] for n in range(12)}
+    angles: dict[str, float | None] = {}
+    lines = []
+    for name, captions in clips.items():
+        (root / "clips" / f"{name}.avi").touch()
+        angles[name] = rng.uniform(0, 1)
+        for caption in captions:
+            angles[caption] = rng.uniform(0, 1)
+            lines.append(f"{name} {caption}")
+    (root / "test_list.txt").write_text("\n".join(clips))
+    (root / "AllVideoDescriptions.txt").write_text("\n".join(lines))
+    for name, rank_A in zip(clips, ranks(scored("msvd", angles)["msvd/v2t"]), strict=True):
+        nearest = {
+            other: min(abs(angles[name] - angles[text]) for text in captions)  # type: ignore[operator]
+            for other, captions in clips.items()
+        }
+        assert rank_A == [1 + sum(near < nearest[name] for near in nearest.values())]
 
 
 def carebench(data: Path, *rows: dict[str, object]) -> None:

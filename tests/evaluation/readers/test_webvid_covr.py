@@ -40,3 +40,10 @@ def test_another_table_is_told(tmp_path: Path) -> None:
     covr(tmp_path, "a,b\n1,2\n")
     with pytest.raises(DataError, match="layout of WebVid-CoVR"):
         registry.read(registry.benchmark_named("webvid-covr"), tmp_path)
+
+
+@pytest.mark.parametrize("row", ["01/A,01/B,", "01/A,01/B,  ", "01/A,,to b", "01/A,01/B"])
+def test_a_row_that_lacks_a_part_is_told(tmp_path: Path, row: str) -> None:
+    covr(tmp_path, f"pth1,pth2,edit\n01/A,01/B,to b\n{row}\n")
+    with pytest.raises(DataError, match="no source, no target or no change"):
+        registry.read(registry.benchmark_named("webvid-covr"), tmp_path)

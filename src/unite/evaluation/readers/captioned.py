@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from unite.errors import DataError
@@ -36,6 +36,8 @@ def both_ways(
     media: Sequence[Captioned],
     item: Callable[[Path, str], Item],
     letter: str,
+    *,
+    nearest_caption: bool = False,
 ) -> list[Task]:
     """The two tasks, text to medium first.
 
@@ -44,6 +46,8 @@ def both_ways(
         media: Each once, with all its captions.
         item: Makes an item of a path and an id: `image` or `video`.
         letter: ``i`` or ``v``, for the names of the tasks.
+        nearest_caption: Whether a medium is asked of media by the nearest caption of each, and
+            not of all captions one by one.
 
     Raises:
         DataError: A medium has no caption or an empty one, or two have the same id.
@@ -51,9 +55,12 @@ def both_ways(
     _check(benchmark, media)
     shown = tuple(item(medium.path, medium.id) for medium in media)
     texts, owner = _texts(media)
+    to_media = _task(benchmark, f"t2{letter}", texts, shown, [{number} for number in owner])
+    to_texts = _task(benchmark, f"{letter}2t", shown, texts, _captions_of(owner, len(media)))
+    several = tuple(owner) if len(texts) > len(media) else ()
     return [
-        _task(benchmark, f"t2{letter}", texts, shown, [{number} for number in owner]),
-        _task(benchmark, f"{letter}2t", shown, texts, _captions_of(owner, len(media))),
+        replace(to_media, query_groups=several),
+        replace(to_texts, candidate_groups=several if nearest_caption else ()),
     ]
 
 
@@ -62,9 +69,15 @@ def _check(benchmark: Benchmark, media: Sequence[Captioned]) -> None:
     for medium in media:
         worded = [isinstance(text, str) and bool(text.strip()) for text in medium.captions]
         if not worded or not all(worded):
-            raise DataError(f"{benchmark.title}: {medium.id} has no caption, or an empty one.")
+            raise DataError(
+                f"{benchmark.title}: {medium.id} has no caption, or an empty one.",
+                f"Get the annotations again from {benchmark.source}.",
+            )
         if medium.id in seen:
-            raise DataError(f"{benchmark.title}: {medium.id} is there twice.")
+            raise DataError(
+                f"{benchmark.title}: {medium.id} is there twice.",
+                f"Get the annotations again from {benchmark.source}.",
+            )
         seen.add(medium.id)
 
 

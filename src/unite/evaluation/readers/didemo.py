@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from unite.errors import DataError
 from unite.evaluation.facts import Benchmark
 from unite.evaluation.readers.captioned import Captioned, both_ways, video
 from unite.evaluation.readers.files import as_published, load_json
@@ -17,7 +18,7 @@ def read(benchmark: Benchmark, root: Path) -> list[Task]:
         said: dict[str, list[str]] = {}
         for row in load_json(path):
             said.setdefault(row["video"], []).append(row["description"].strip())
-    kept = _listed(root / "test_list.txt", said)
+    kept = _listed(benchmark, root / "test_list.txt", said)
     files = _clips(root / "videos")
     media = [
         Captioned(name, _clip(files, root / "videos", name), [" ".join(said[name])])
@@ -26,11 +27,20 @@ def read(benchmark: Benchmark, root: Path) -> list[Task]:
     return both_ways(benchmark, media, video, "v")
 
 
-def _listed(path: Path, said: dict[str, list[str]]) -> list[str]:
+def _listed(benchmark: Benchmark, path: Path, said: dict[str, list[str]]) -> list[str]:
     """The videos that count: those of the list where there is one, in order of the data."""
     if not path.exists():
         return list(said)
-    names = {line.strip() for line in path.read_text(encoding="utf-8").splitlines()}
+    with as_published(benchmark, path):
+        lines = {line.strip() for line in path.read_text(encoding="utf-8").split("\n")}
+    names = lines - {""}
+    absent = sorted(names - said.keys())
+    if absent:
+        raise DataError(
+            f"{path} lists {len(absent)} videos that test_data.json does not describe, such as "
+            f"{absent[0]!r}.",
+            "Names must be as there, with their suffixes; without the list all videos count.",
+        )
     return [name for name in said if name in names]
 
 

@@ -58,7 +58,7 @@ def _rows(path: Path) -> Iterator[tuple[_Side, list[_Side]]]:
 def _candidates(row: Mapping[str, Any], number: int) -> list[_Side]:
     sides = list(zip(row["tgt_text"], row["tgt_img_path"], strict=True))
     if not sides:
-        raise DataError(f"Row {number} has no candidates.")
+        raise DataError(f"Row {number} has no candidates.", "Download the file again.")
     return sides
 
 

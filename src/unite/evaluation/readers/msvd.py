@@ -21,16 +21,19 @@ def read(benchmark: Benchmark, root: Path) -> list[Task]:
         captions[name].append(caption.strip())
     bare = [name for name in listed if name not in captions]
     if bare:
-        raise DataError(f"AllVideoDescriptions.txt has no caption of {bare[0]}.")
-    clips = clips_by_name(root, (".avi", ".mp4"))
+        raise DataError(
+            f"AllVideoDescriptions.txt has no caption of {bare[0]}.",
+            f"Get it and test_list.txt again: unite eval list {benchmark.name}",
+        )
+    clips = clips_by_name(root, (".avi",))
     media = [
         Captioned(name, clips.get(name, root / f"{name}.avi"), captions[name]) for name in listed
     ]
-    return both_ways(benchmark, media, video, "v")
+    return both_ways(benchmark, media, video, "v", nearest_caption=True)
 
 
 def _lines(benchmark: Benchmark, path: Path) -> list[str]:
     """Lines that are neither empty nor comments."""
     with as_published(benchmark, path):
-        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+        lines = [line.strip() for line in path.read_text(encoding="utf-8").split("\n")]
     return [line for line in lines if line and not line.startswith("#")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Mapping
 from pathlib import Path
 
 from unite.evaluation.facts import Benchmark
@@ -17,7 +18,7 @@ def read(benchmark: Benchmark, root: Path) -> list[Task]:
     """Read the composed task: the source clip and the change ask for the target."""
     path = root / benchmark.needs[0].path
     with as_published(benchmark, path), path.open(encoding="utf-8", newline="") as file:
-        rows = [(row["pth1"], row["pth2"], row["edit"]) for row in csv.DictReader(file)]
+        rows = [_triplet(row) for row in csv.DictReader(file)]
     number = {name: place for place, name in enumerate(sorted({target for _, target, _ in rows}))}
     return [
         Task(
@@ -39,6 +40,13 @@ def read(benchmark: Benchmark, root: Path) -> list[Task]:
             ),
         )
     ]
+
+
+def _triplet(row: Mapping[str, str | None]) -> tuple[str, str, str]:
+    source, target, edit = row["pth1"], row["pth2"], row["edit"]
+    if not (source and target and edit and edit.strip()):
+        raise ValueError(f"a row names no source, no target or no change: {dict(row)}")
+    return source, target, edit
 
 
 def _clip(root: Path, name: str) -> Clip:

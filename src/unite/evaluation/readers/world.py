@@ -51,6 +51,9 @@ def _task(row: Mapping[str, Any], path: Path) -> Task:
     positives = tuple(
         frozenset(number[name] for name in row["positives"][str(query.id)]) for query in queries
     )
+    bare = [query.id for query, answers in zip(queries, positives, strict=True) if not answers]
+    if bare:
+        raise ValueError(f"nothing answers the query {bare[0]!r}")
     excluded = row.get("excluded", {})
     return Task(
         name=row["task"],

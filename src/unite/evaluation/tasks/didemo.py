@@ -26,6 +26,12 @@ BENCHMARKS = (
                 what="the clips, unpacked",
                 source="https://huggingface.co/datasets/friedrichor/DiDeMo",
             ),
+            Need(
+                path="test_list.txt",
+                what="the videos that count, a name a line",
+                source="https://github.com/ArrowLuo/CLIP4Clip",
+                optional=True,
+            ),
         ),
         layout="JSON list of {video, description, times}, as CLIP4Clip's "
         "dataloaders/dataloader_didemo_retrieval.py reads it (github.com/ArrowLuo/CLIP4Clip at "

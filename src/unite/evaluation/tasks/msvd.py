@@ -38,11 +38,12 @@ BENCHMARKS = (
         "with # are comments. test_list.txt: an id a line, 670 of them (commit aa5ac1f of "
         "huggingface.co/datasets/VLM2Vec/MSVD lists raw_data/ and raw_videos/*.avi)",
         split="test",
-        sizes={"t2v": (27763, 670), "v2t": (670, 27763)},
+        sizes={"t2v": (27763, 670), "v2t": (670, 670)},
         nframes=48,
-        protocol="Every caption is a query for its clip; every clip for any of its captions "
-        "(multi-caption protocol of CLIP4Clip's dataloader_msvd_retrieval.py at c19b819); 48 "
-        f"frames ({UNITE_EVAL}).",
+        protocol="Every caption is a query for its clip; a clip is asked of clips, each by the "
+        "nearest of its captions (multi-caption protocol of CLIP4Clip: "
+        "dataloader_msvd_retrieval.py, and tensor_video_to_text_sim of main_task_retrieval.py at "
+        f"85cf908); 48 frames ({UNITE_EVAL}).",
         metrics=IMAGE_TEXT,
         revision="huggingface.co/datasets/VLM2Vec/MSVD at 558dffd gives the counts: 670 test "
         "clips, 27,763 captions",

@@ -21,7 +21,7 @@ BENCHMARKS = (
                 source="https://huggingface.co/datasets/BeichenZhang/Urban1k",
             ),
             Need(
-                path="caption",
+                path="caption/*.txt",
                 what="the captions (caption/ of Urban1k.zip)",
                 source="https://huggingface.co/datasets/BeichenZhang/Urban1k",
             ),
