@@ -27,6 +27,16 @@ def test_an_unknown_study_is_one_line(tmp_path: Path) -> None:
     assert done.stderr.strip() == ("unite: There is no study 'maskin'. Did you mean 'masking'?")
 
 
+def test_smoke_and_full_take_a_folder_each(tmp_path: Path) -> None:
+    build_world(tmp_path / "out" / "world", 40, 7)
+    words = ["study", "pooling", "-o", str(tmp_path / "out"), "--budget", "smoke"]
+    command = [sys.executable, "-m", "unite.cli.main", *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "holds a study on a world of 40 scenes; --budget smoke takes one of 200" in done.stderr
+    assert "Give each budget a folder of its own" in done.stderr
+
+
 @pytest.mark.slow
 def test_a_study_runs_tells_its_cost_and_reports(tmp_path: Path) -> None:
     build_world(tmp_path / "world", 40, 3)

@@ -2,9 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from unite.errors import StudyError
 from unite.studies.arm import Setting
-from unite.studies.composition import ADDED, COMPOSITION, KINDS, claims, kind_weights, spread
+from unite.studies.composition import ADDED, COMPOSITION, claims
+from unite.studies.kinds import KINDS
 from unite.studies.node import Run
 from unite.studies.outcome import Outcomes
 from unite.studies.study import planned
@@ -65,13 +65,7 @@ def test_budgets_are_equal(runs: dict[str, Run]) -> None:
         assert len(seen) == 1
 
 
-def test_every_claim_is_about_arms_that_are_run(runs: dict[str, Run]) -> None:
-    for claim in claims(Outcomes(())):
+def test_every_claim_is_about_arms_that_are_run(world: Path, runs: dict[str, Run]) -> None:
+    for claim in claims(Setting(data=str(world)), Outcomes(())):
         for comparison in claim.comparisons:
             assert {comparison.arm, comparison.other} <= set(runs)
-
-
-def test_a_recipe_without_sources_of_a_kind_is_told_the_names(world: Path) -> None:
-    with pytest.raises(StudyError, match=r"kind TV fine.*tv_fine, tarsier2"):
-        spread({"tt": 1.0}, {"TT": 0.5, "TV fine": 0.5})
-    assert kind_weights(Setting(data=str(world)))["TI"] == 4

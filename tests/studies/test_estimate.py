@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import pytest
 from tests.studies.conftest import finish, first, second, task
 
 from unite.studies.arm import Arm, Setting
@@ -19,6 +20,17 @@ def test_what_is_left_is_reckoned_with_what_was_measured(setting: Setting, tmp_p
     assert found.pairs_per_second == {"instruction-tuning": 50.0}
     # 64 pairs at 50 a second; beside its 1.28 s of steps a node took 1 + 1 - 1.28 s.
     assert found.seconds == 64 / 50 + (1 + 1 - 64 / 50)
+
+
+def test_where_nothing_is_measured_a_few_steps_are_run(setting: Setting, tmp_path: Path) -> None:
+    arm = Arm("one", (first(), second()))
+    runs = plan([arm], setting, tmp_path)
+    found = estimate(runs, tmp_path)
+    assert (found.nodes, found.done) == (2, 0)
+    assert set(found.pairs_per_second) == {"retrieval-adaptation", "instruction-tuning"}
+    assert all(speed > 0 for speed in found.pairs_per_second.values())
+    assert found.seconds == pytest.approx(sum(64 / s for s in found.pairs_per_second.values()))
+    assert not (tmp_path / "runs").exists()  # a probe is no run
 
 
 def test_epochs_are_not_guessed(setting: Setting, tmp_path: Path) -> None:

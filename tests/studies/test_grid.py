@@ -46,6 +46,8 @@ def test_a_node_whose_beginning_failed_is_a_row_too(setting: Setting, tmp_path: 
     assert seen[-1] == (2, 2)
     assert "nothing.json" in (run.reason or "")
     assert "what it starts from failed" in read_json(run.last.folder / FAILURE)["error"]
+    carry_out(nodes_of(runs), deadline=time.monotonic())  # no time for another attempt
+    assert "nothing.json" in (run.reason or "")
 
 
 def test_nothing_is_started_where_all_is_done(setting: Setting, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from unite.studies.masking import (
     claims,
     confirmation,
     main,
+    other_batches,
     tuning,
 )
 from unite.studies.node import plan
@@ -70,6 +71,22 @@ def test_steps_are_scaled_once(whole: Setting, tmp_path: Path) -> None:
     assert run.last.recipe.optimiser.steps == 110  # 440 / √4 / 2
 
 
+@pytest.mark.parametrize(
+    ("own", "others"), [(64, [128, 512, 2048]), (512, [128, 2048]), (4096, [256, 1024])]
+)
+def test_batches_are_of_three_sizes_up_to_the_largest(
+    world: Path, tmp_path: Path, own: int, others: list[int]
+) -> None:
+    setting = Setting(data=str(world), changes=(f"optimiser.batch_size={own}",))
+    assert other_batches(setting) == others
+    runs = {run.arm.name: run.last.recipe for run in planned(MASKING, setting, tmp_path)}
+    equal = runs[f"single-modality, {own // 4} rows × 4"].optimiser
+    assert equal.batch_size * equal.accumulation == own
+    for claim in claims(setting, Outcomes(())):
+        for comparison in claim.comparisons:
+            assert {comparison.arm, comparison.other} <= set(runs)
+
+
 def test_equal_negatives_are_about_equal(world: Path, whole: Setting, tmp_path: Path) -> None:
     """What MAMCL's mask leaves of 128 rows, against batches of 32 of one modality."""
     from unite.training.composition import compose
@@ -89,7 +106,7 @@ def test_equal_negatives_are_about_equal(world: Path, whole: Setting, tmp_path: 
 
 def test_every_claim_is_about_arms_that_are_run(whole: Setting, tmp_path: Path) -> None:
     arms = {run.arm.name for run in planned(MASKING, whole, tmp_path)}
-    for claim in claims(Outcomes(())):
+    for claim in claims(whole, Outcomes(())):
         for comparison in claim.comparisons:
             assert {comparison.arm, comparison.other} <= arms
     assert MASKING.floor.arm in arms
@@ -125,9 +142,11 @@ def test_the_prize_is_won_on_fresh_seeds(whole: Setting, tmp_path: Path, lucky: 
         bad = lucky and run.arm.name == WINNER
         mixed = task(ranks(40 if bad else 80, 400), "mixed", "mixed")
         finish(run, [task(ranks(360, 400)), mixed])
-    found = {each.claim.source: each for each in verdicts(MASKING, Outcomes([*runs, *again]))}
-    assert "(InfoNCE + queue)" in found["the open prize"].claim.text
-    assert found["the open prize"].ruling == ("mixed" if lucky else "supported")
+    found = {
+        each.claim.source: each for each in verdicts(MASKING, whole, Outcomes([*runs, *again]))
+    }
+    assert "(InfoNCE + queue)" in found["the prize"].claim.text
+    assert found["the prize"].ruling == ("mixed" if lucky else "supported")
 
 
 def test_every_objective_runs_whatever_the_number_of_jobs(whole: Setting, tmp_path: Path) -> None:

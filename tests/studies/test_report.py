@@ -22,7 +22,7 @@ CLAIMS = (
     Claim("a beats b by 28 points.", "us", (Comparison(PURE, "a", "b", 0.28),)),
 )
 STUDY = Study(
-    "study", "A | study <b>", "Does a beat b?", (), lambda _: CLAIMS, (PURE, FINE, MIXED),
+    "study", "A | study <b>", "Does a beat b?", (), lambda *_: CLAIMS, (PURE, FINE, MIXED),
     Floor("b", FINE, 0.3), limits=("One world.",),
 )  # fmt: skip
 
@@ -94,6 +94,26 @@ def test_machines_read_the_same(folder: Path) -> None:
         "one modality": 0.7, "fine": 0.7, "mixed gallery": None,
     }  # fmt: skip
     assert row["runs"][-1]["error"] == "stage 1: no room"
+
+
+def test_it_tells_how_many_runs_there_are_in_all_and_whose_seeds(
+    made: Made, tmp_path: Path
+) -> None:
+    outcomes = made({"a": [ranks(70)], "b": [ranks(40)]})
+    chosen = replace(outcomes.runs[0], seed=1000)
+    arm = replace(chosen.arm, name="choosing", group="tuning", seeds=(1000,))
+    known = Outcomes([*outcomes.runs, replace(chosen, arm=arm)])
+    phases = (lambda *_: [run.arm for run in outcomes.runs], lambda *_: [later])
+    later = replace(outcomes.runs[0].arm, name="later")
+    setting = Setting(data=str(tmp_path / "of" / "mine"), seeds=(0,))
+    write_report(replace(STUDY, phases=phases), setting, known, tmp_path)
+    text = (tmp_path / "report.md").read_text()
+    assert "seeds 0; 3 of 3 runs finished" in text
+    assert "Seeds of the group tuning: 1000." in text
+    assert "Data: mine; " in text
+    assert str(tmp_path) not in (tmp_path / "results.json").read_text()
+    (table,) = text.split("### R@1 in % of each task\n\n")[1].split("\n\n")[:1]
+    assert table.startswith("| task | a | b |\n")  # and no column of what only served to choose
 
 
 def test_a_study_of_which_nothing_is_there_says_so(made: Made, tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
+import shutil
 from dataclasses import replace
 from json import dumps, loads
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -7,7 +9,8 @@ import pytest
 from unite.evaluation.runner import run
 from unite.evaluation.task import Task
 from unite.evaluation.vectors import item_key
-from unite.studies.scoring import TaskResult, modality_gap, told
+from unite.model.checkpoint import Model
+from unite.studies.scoring import TaskResult, answered, modality_gap, score
 from unite.types import Clip, Embedding, Item, Modality
 
 TEXTS = [Item(id=f"t{i}", text=f"text {i}") for i in range(2)]
@@ -39,7 +42,7 @@ def task(candidates: list[Item], positives: list[set[int]], targets: list[Modali
 
 def scored(given: Task, fake: Fake) -> TaskResult:
     (result,) = run([given], lambda _: fake).results
-    return told(given, result)
+    return answered(given, result)
 
 
 def test_ranks_and_first_hits_by_hand() -> None:
@@ -77,3 +80,20 @@ def test_a_result_reads_back() -> None:
     assert (row["target_Q"], row["first_Q"]) == (["image", "text"], "text")
     assert TaskResult.from_json(row) == result
     assert not result.control
+
+
+@pytest.mark.parametrize(("whatever", "frames"), [(None, 48), (4, 4)])
+def test_frames_of_a_suite_are_its_own_unless_they_are_what_is_studied(
+    world: Path, tiny_model: Model, tmp_path: Path, whatever: int | None, frames: int
+) -> None:
+    root, clips = tmp_path / "MSRVTT", sorted((world / "videos").glob("*.mp4"))[:2]
+    root.mkdir()
+    for number, clip in enumerate(clips):
+        shutil.copy(clip, root / f"video{number}.mp4")
+    (root / "MSRVTT_JSFUSION_test.csv").write_text("video_id,sentence\nvideo0,a\nvideo1,b\n")
+    kept = tmp_path / "kept"
+    row = score(tiny_model, tmp_path, kept, suites=["msrvtt"], frames=8, whatever=whatever)
+    assert {task["task"] for task in row["tasks"]} == {"msrvtt/t2v", "msrvtt/v2t"}
+    policy = tiny_model.policy.with_frames(frames)
+    wanted = replace(tiny_model, policy=policy).id
+    assert any(folder.name.startswith(wanted) for folder in kept.iterdir())

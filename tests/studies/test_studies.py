@@ -19,7 +19,7 @@ def test_its_claims_and_floor_are_about_arms_that_are_run(
 ) -> None:
     arms = {run.arm.name for run in planned(study, Setting(data=str(world)), tmp_path)}
     named = {study.floor.arm}
-    for claim in study.claims(Outcomes(())):
+    for claim in study.claims(Setting(data=str(world)), Outcomes(())):
         assert claim.text.endswith(".")
         named |= {name for each in claim.comparisons for name in (each.arm, each.other)}
     assert named <= arms
@@ -31,7 +31,7 @@ def test_it_has_three_seeds_in_full_and_runs_in_small(
     study: Study, world: Path, tmp_path: Path
 ) -> None:
     full = planned(study, Setting(data=str(world), seeds=tuple(range(FULL.seeds))), tmp_path)
-    for claim in study.claims(Outcomes(())):
+    for claim in study.claims(Setting(data=str(world)), Outcomes(())):
         for name in (claim.comparisons[0].arm, claim.comparisons[0].other):
             assert len({run.seed for run in full if run.arm.name == name}) >= 3
     smoke = planned(study, Setting(data=str(world), seeds=(0,), scale=SMOKE.scale), tmp_path)

@@ -5,7 +5,7 @@ import pytest
 from filelock import FileLock
 from tests.studies.conftest import finish, first, ranks, second, task
 
-from unite.errors import StudyError
+from unite.errors import DataError, StudyError
 from unite.studies.arm import Arm, Setting
 from unite.studies.comparison import Comparison
 from unite.studies.families import FINE, PURE
@@ -31,7 +31,7 @@ def go_on(setting: Setting, outcomes: Outcomes) -> list[Arm]:
     return [arm(float(best.split()[1]) + 0.01)]
 
 
-STUDY = Study("s", "S", "Q.", (begin, go_on), lambda _: [Claim("C.", "us", (Comparison(PURE, "τ 0.05", "τ 0.02"),))], (PURE,),
+STUDY = Study("s", "S", "Q.", (begin, go_on), lambda *_: [Claim("C.", "us", (Comparison(PURE, "τ 0.05", "τ 0.02"),))], (PURE,),
               Floor("τ 0.02", FINE, 0.1))  # fmt: skip
 
 
@@ -49,7 +49,7 @@ def test_a_later_phase_follows_from_what_an_earlier_one_showed(
     finish(runs[-1], [task(ranks(10, 10))])
     outcomes = conduct(STUDY, setting, tmp_path)  # all is there: nothing is started
     assert outcomes.scores("τ 0.05", PURE) == [1.0]
-    assert [verdict.ruling for verdict in verdicts(STUDY, outcomes)] == ["no verdict"]
+    assert [verdict.ruling for verdict in verdicts(STUDY, setting, outcomes)] == ["no verdict"]
 
 
 def test_when_its_time_is_up_it_begins_no_run_and_no_phase(
@@ -61,6 +61,16 @@ def test_when_its_time_is_up_it_begins_no_run_and_no_phase(
     assert outcomes.arms == ["τ 0.02", "τ 0.04"]
     assert outcomes.scores("τ 0.02", PURE) == [0.5]
     assert outcomes.unfinished == 1
+    assert not list(tmp_path.rglob("spec.json"))
+
+
+def test_what_it_is_scored_on_is_looked_for_before_anything_is_run(
+    setting: Setting, tmp_path: Path
+) -> None:
+    with pytest.raises(DataError, match="no suite or task 'wurld'"):
+        conduct(STUDY, replace(setting, suites=("wurld",)), tmp_path)
+    with pytest.raises(DataError, match="Urban1K is not there"):
+        conduct(STUDY, replace(setting, suites=("urban1k",)), tmp_path)
     assert not list(tmp_path.rglob("spec.json"))
 
 

@@ -4,7 +4,7 @@ import pytest
 from tests.studies.conftest import Made, ranks
 
 from unite.studies.comparison import Answer, Comparison
-from unite.studies.families import FINE, PURE
+from unite.studies.families import FINE, PURE, TEMPORAL
 from unite.studies.verdict import Claim, Floor, judge, rule
 
 FLOOR = Floor("b", FINE, 0.3)
@@ -69,6 +69,13 @@ def test_a_reference_that_has_not_learned_gives_none(made: Made) -> None:
     assert "R@1 0.290 in 'fine', 0.30 was stated beforehand" in found.reason
     outcomes = made({"a": [ranks(70)] * 3, "b": [ranks(30)] * 3})
     assert judge(claim(0.0), outcomes, FLOOR).ruling == "supported"
+
+
+def test_a_reference_of_which_nothing_is_measured_gives_none(made: Made) -> None:
+    outcomes = made({"a": [ranks(70)] * 3, "b": [ranks(60)] * 3})
+    found = judge(claim(0.0), outcomes, Floor("b", TEMPORAL, 0.3))
+    assert found.ruling == "no verdict"
+    assert found.reason == "no task counts for 'temporal', by which the reference is judged"
 
 
 @pytest.mark.parametrize(

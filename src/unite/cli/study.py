@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -46,6 +47,12 @@ def study(
     budget: Annotated[
         str, typer.Option(help="smoke, full, or a share of the recipes' steps.")
     ] = "full",
+    floor: Annotated[
+        float | None,
+        typer.Option(
+            min=0, max=1, help="R@1 without which nothing is said.", show_default="the study's"
+        ),
+    ] = None,
     jobs: Annotated[
         int, typer.Option(min=1, help="Runs side by side, each then in a single process.")
     ] = 1,
@@ -64,8 +71,10 @@ def study(
     from unite.studies.registry import find_budget, find_study
 
     found, size = find_study(name), find_budget(budget)
+    if floor is not None:
+        found = replace(found, floor=replace(found.floor, least=floor))
     setting = Setting(
-        data=str((data or _world(out, size)).resolve()),
+        data=str((data or _world(out, size, budget)).resolve()),
         stage1=stage1,
         stage2=stage2,
         changes=tuple(change or ()),
@@ -82,9 +91,11 @@ def study(
 
 def _run(found: Study, setting: Setting, out: Path, jobs: int, hours: float) -> None:
     from unite.cli.progress import progress_bars
+    from unite.studies.pictures import assert_drawable
     from unite.studies.report import sentence, write_report
     from unite.studies.study import conduct
 
+    assert_drawable()
     out = out.resolve()
     with progress_bars() as show:
         outcomes = conduct(found, setting, out, jobs=jobs, hours=hours, progress=show)
@@ -100,12 +111,23 @@ def _run(found: Study, setting: Setting, out: Path, jobs: int, hours: float) -> 
         raise typer.Exit(3)
 
 
-def _world(out: Path, size: Budget) -> Path:
-    """The study's own small world."""
+def _world(out: Path, size: Budget, budget: str) -> Path:
+    """The study's own small world.
+
+    Raises:
+        StudyError: The folder has one of another size.
+    """
     from unite.cli.progress import progress_bars
-    from unite.world.build import build_world
+    from unite.errors import StudyError
+    from unite.world.build import FACTS, build_world, read_facts
 
     world = out / "world"
+    if (world / FACTS).exists() and read_facts(world).size != size.world:
+        raise StudyError(
+            f"{out} holds a study on a world of {read_facts(world).size} scenes; --budget {budget} "
+            f"takes one of {size.world}.",
+            "Give each budget a folder of its own: -o DIR.",
+        )
     with progress_bars() as show:
         build_world(
             world,
@@ -119,9 +141,11 @@ def _world(out: Path, size: Budget) -> Path:
 def _tell(found: Study, setting: Setting, out: Path, jobs: int) -> None:
     """The runs that are wanted and the time that is left."""
     from unite.studies.estimate import estimate
-    from unite.studies.study import planned
+    from unite.studies.scoring import assert_there
+    from unite.studies.study import planned, side_by_side
 
-    runs = planned(found, setting, out.resolve())
+    runs = planned(found, side_by_side(setting, jobs), out.resolve())
+    assert_there(setting.suites, setting.scored_in)
     for run in runs:
         state = "done" if run.last.done else run.reason or "to do"
         typer.echo(f"{run.last.folder.name}  {run.arm.name}, seed {run.seed}: {state}")

@@ -63,7 +63,7 @@ class Run:
 
     def vector(self, task: Task, item: Item) -> Vector | None:
         """The vector of a task's item; None where there is none."""
-        return self.sides[_frames(task, item)].vectors.get(item_key(item))
+        return self.sides[task.frames_of(item)].vectors.get(item_key(item))
 
 
 def run(
@@ -121,15 +121,11 @@ def run_tasks(
     return [result.score for result in done.results]
 
 
-def _frames(task: Task, item: Item) -> int | None:
-    return task.nframes if item.videos else None
-
-
 def _distinct(tasks: Sequence[Task], keys: _Keys) -> _Wanted:
     wanted: _Wanted = {}
     for task, named in zip(tasks, keys, strict=True):
         for item, key in zip(task.items, named, strict=True):
-            alike = wanted.setdefault(_frames(task, item), {})
+            alike = wanted.setdefault(task.frames_of(item), {})
             alike.setdefault(key, replace(item, id=None))
     return wanted
 
@@ -181,7 +177,7 @@ def _vectors(
     dim = next(iter(sides.values())).dim
     row_ND, errors = np.zeros((len(items), dim), np.float32), list[str | None]()
     for number, (item, key) in enumerate(zip(items, keys, strict=True)):
-        side = sides[_frames(task, item)]
+        side = sides[task.frames_of(item)]
         error = side.errors.get(key)
         errors.append(error)
         if error is None:

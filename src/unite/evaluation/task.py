@@ -59,6 +59,10 @@ class Task:
         """Queries, then candidates."""
         return (*self.queries, *self.candidates)
 
+    def frames_of(self, item: Item) -> int | None:
+        """Frames with which an item of it is embedded: words and pictures know of none."""
+        return self.nframes if item.videos else None
+
     def barred(self, query: int) -> frozenset[int]:
         """Candidates that do not count for a query."""
         return self.excluded[query] if self.excluded else frozenset()

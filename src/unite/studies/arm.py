@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,8 @@ from unite.errors import StudyError
 from unite.training.recipe import Recipe, load_recipe
 
 _MIN_STEPS = 4
+TUNING_SEED = 1000
+"""A seed to choose with; no verdict rests on it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,11 @@ class Setting:
         return Path(self.eval_data or self.data)
 
     @property
+    def whole(self) -> Setting:
+        """The same at the recipes' own length: what changes a length is scaled afterwards."""
+        return replace(self, scale=1.0)
+
+    @property
     def first(self) -> Recipe:
         """The recipe of stage 1, to look at."""
         return self.recipe(Stage(self.stage1), 0, start=None, frames=None)
@@ -136,7 +143,7 @@ def assert_equal_budgets(budgets: Mapping[str, Iterable[tuple[str, float]]]) -> 
         (poorest, least), (richest, most) = rows[0], rows[-1]
         if most - least > most / 1000:
             raise StudyError(
-                f"Arms of the group {group!r} have unequal budgets: {poorest!r} sees {least:,.0f} "
-                f"pairs, {richest!r} {most:,.0f}.",
+                f"Arms of the group {group!r} have unequal budgets: {poorest!r} sees {least:,g} "
+                f"pairs or epochs, {richest!r} {most:,g}.",
                 "Change steps and batch size together, or compare them in groups of their own.",
             )

@@ -21,6 +21,8 @@ from unite.studies.outcome import Metric, Outcomes, Part, Values
 
 Answer = Literal["yes", "no", "open"]
 LEAST_SEEDS = 3
+MATCH = -0.02
+"""A match is to two points of R@1: about what a few hundred queries and a few seeds can tell."""
 _NORMAL = 1.959964
 
 
@@ -32,7 +34,7 @@ class Comparison:
         metric: The score.
         arm: Whose score is claimed to be higher.
         other: Whose it is compared with.
-        bound: What the difference is claimed to be above: 0 to win, -0.02 to match to 2 points.
+        bound: What the difference is claimed to be above: 0 to win, `MATCH` to match.
         other_metric: The other arm's score, if it is another one.
     """
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from unite.errors import StudyError
 from unite.studies.arm import Arm, Setting, Stage
 from unite.studies.comparison import Comparison
 from unite.studies.families import (
@@ -24,18 +23,11 @@ from unite.studies.families import (
     VIDEO,
     VISUAL_ONLY,
 )
+from unite.studies.kinds import KINDS, changes_to, dealt, first_stages, sources_in
 from unite.studies.outcome import Outcomes
 from unite.studies.study import Study
 from unite.studies.verdict import Claim, Floor
-from unite.training.recipe import Recipe
 
-KINDS: dict[str, tuple[str, ...]] = {
-    "TT": ("tt", "nli", "msmarco", "nq", "hotpotqa", "fever", "triviaqa", "squad"),
-    "TI": ("ti_coarse", "ti_fine", "capsfusion", "laion_art", "mscoco"),
-    "TV coarse": ("tv_coarse", "internvid"),
-    "TV fine": ("tv_fine", "tarsier2"),
-}
-"""Source names of each kind of pair: the small world's, and those for the paper's sets."""
 TV = ("TV coarse", "TV fine")
 MIXES: dict[str, tuple[str, ...]] = {
     "TT": ("TT",),
@@ -89,9 +81,9 @@ def fine_first_or_last(setting: Setting, outcomes: Outcomes) -> Sequence[Arm]:
     ]
 
 
-def claims(outcomes: Outcomes) -> Sequence[Claim]:
+def claims(setting: Setting, outcomes: Outcomes) -> Sequence[Claim]:
     """The paper's findings 1 to 3."""
-    del outcomes
+    del setting, outcomes
     ti, tv, fine = "stage 1: TI", "stage 1: TV", "stage 1: TV fine"
     return [
         Claim(
@@ -129,71 +121,24 @@ def claims(outcomes: Outcomes) -> Sequence[Claim]:
     ]
 
 
-def spread(weights: Mapping[str, float], shares: Mapping[str, float]) -> dict[str, float]:
-    """The shares of kinds dealt out to their sources, by the sources' own weights.
-
-    Raises:
-        StudyError: There are no sources of a kind.
-    """
-    found: dict[str, float] = {}
-    for kind, share in shares.items():
-        of_kind = {name: weights[name] for name in KINDS[kind] if weights.get(name)}
-        if not of_kind:
-            raise StudyError(
-                f"The recipe has no sources of the kind {kind}.",
-                f"Name its sources as one of {', '.join(KINDS[kind])}, with a weight each.",
-            )
-        whole = sum(of_kind.values())
-        found |= {name: round(share * weight / whole, 9) for name, weight in of_kind.items()}
-    return found
-
-
-def weights_change(weights: Mapping[str, float]) -> str:
-    """The change that gives sources these weights and leaves no others."""
-    inner = ", ".join(f"{name} = {weight}" for name, weight in weights.items())
-    return f"data.weights={{ {inner} }}"
-
-
-def _weights(recipe: Recipe) -> dict[str, float]:
-    """What a recipe gives its sources; 1 each where it says nothing."""
-    return {name: recipe.data.weights.get(name, 1.0) for name in recipe.data.sources}
-
-
-def _only(recipe: Recipe, wanted: Mapping[str, float]) -> str:
-    """The change to these weights, 0 for the recipe's other sources."""
-    return weights_change({name: wanted.get(name, 0.0) for name in recipe.data.sources})
-
-
-def kind_weights(setting: Setting) -> dict[str, float]:
-    """What the recipe of stage 1 gives each kind of pair, in any unit."""
-    weights = _weights(setting.first)
-    return {kind: sum(weights.get(name, 0.0) for name in names) for kind, names in KINDS.items()}
-
-
-def first_stages(setting: Setting, shares: Mapping[str, float]) -> tuple[Stage, ...]:
-    """Stage 1 with these shares of kinds, from an untrained model that knows all sources' words."""
-    recipe = setting.first
-    wanted = spread(_weights(recipe), shares)
-    stage = Stage(setting.stage1, (_only(recipe, wanted),))
-    if recipe.model.scratch is None:
-        return (stage,)
-    return Stage(setting.stage1, untrained=True), stage
-
-
 def _first(setting: Setting, kinds: Sequence[str]) -> tuple[Stage, ...]:
     return first_stages(setting, dict.fromkeys(kinds, 1 / len(kinds)))
 
 
 def _second(setting: Setting, kinds: Sequence[str]) -> Stage:
     """Instruction tuning, `ADDED` of it with pairs of stage 1."""
-    weights = _weights(setting.second)
-    replay = {name for kind in KINDS.values() for name in kind}
-    own = {name: weight for name, weight in weights.items() if name not in replay}
+    recipe = setting.whole.second
+    first, second = sources_in(setting.first), sources_in(recipe, apart=False)
+    early = {*first.given, *setting.first.data.sources}
+    own = {name: weight for name, weight in second.weights.items() if name not in early}
     whole = sum(own.values())
     rest = 1 - ADDED if kinds else 1.0
     wanted = {name: round(rest * weight / whole, 9) for name, weight in own.items()}
-    wanted |= spread(weights, {kind: ADDED / len(kinds) for kind in kinds})
-    return Stage(setting.stage2, (_only(setting.second, wanted),))
+    weights = first.weights | {n: w for n, w in second.weights.items() if n in first.given}
+    wanted |= dealt(weights, {kind: ADDED / len(kinds) for kind in kinds})
+    given = {**{name: second.given[name] for name in own}, **first.given}
+    other = given.keys() != second.given.keys()
+    return Stage(setting.stage2, changes_to(recipe, given, other, wanted))
 
 
 COMPOSITION = Study(

@@ -9,7 +9,7 @@ from statistics import mean
 
 from unite.errors import StudyError
 from unite.studies.grid import carry_out, left, nodes_of
-from unite.studies.node import RESULT, TRAINED, Node, Run, read_json
+from unite.studies.node import LOG, RESULT, TRAINED, Node, Run, read_json
 
 _STEPS = 8
 _PROBE = "probe"
@@ -53,7 +53,7 @@ def estimate(runs: Sequence[Run], root: Path) -> Estimate:
     seconds: float | None = None
     if all(node.recipe.optimiser.steps is not None for node in trained):
         seconds = sum(node.pairs / speeds[node.recipe.stage] for node in trained)
-        seconds += sum(_overhead(nodes) for _ in waiting)
+        seconds += len(waiting) * _overhead(nodes)
     return Estimate(len(nodes), len(nodes) - len(waiting), seconds, speeds)
 
 
@@ -90,5 +90,8 @@ def _probed(node: Node, root: Path) -> float:
     carry_out([probe])
     speed = None if probe.reason() else read_json(folder / TRAINED)["pairs_per_second"]
     if not speed:
-        raise StudyError(f"A probe of {_STEPS} steps failed: {probe.reason()}")
+        raise StudyError(
+            f"A probe of {_STEPS} steps failed: {probe.reason() or 'no speed was logged'}.",
+            f"What its process said: {folder / LOG}",
+        )
     return float(speed)

@@ -8,8 +8,8 @@ from __future__ import annotations
 from unite.studies.outcome import Metric
 from unite.studies.scoring import TaskResult
 
-SEEN, NEW = "seen_combinations", "new_combinations"
-"""Splits of the small world. Tasks of any other split count as seen."""
+NEW = "new_combinations"
+"""A split of the small world. Tasks of any other count as seen."""
 _INSTRUCTED = ("composed", "questions")
 _CAPTIONED = ("text", "image", "video")
 

@@ -32,6 +32,8 @@ def nodes_of(runs: Iterable[Run]) -> list[Node]:
 def left(nodes: Sequence[Node]) -> list[Node]:
     """The nodes without a result, and those whose model these start from where it is not there.
 
+    A node that no other starts from is wanted whether it is scored or not.
+
     A result alone is enough, so those of one machine count as done on another.
 
     Args:
@@ -39,9 +41,11 @@ def left(nodes: Sequence[Node]) -> list[Node]:
     """
     found: list[Node] = []
     started: set[str] = set()
+    parents = {node.parent.folder.name for node in nodes if node.parent is not None}
     for node in reversed(nodes):
+        asked = node.scored or node.folder.name not in parents
         wanted = node.folder.name in started and not node.trained
-        if wanted or (node.scored and not node.done):
+        if wanted or (asked and not node.done):
             found.append(node)
             if node.parent is not None and not node.trained:
                 started.add(node.parent.folder.name)
@@ -64,8 +68,6 @@ def carry_out(
         progress: Told the nodes done and all of them.
     """
     waiting = left(nodes)
-    for node in waiting:
-        (node.folder / FAILURE).unlink(missing_ok=True)  # a new attempt
     done = len(nodes) - len(waiting)
     running: dict[str, tuple[Node, subprocess.Popen[bytes]]] = {}
     with ExitStack() as stack:
@@ -93,17 +95,21 @@ def carry_out(
 
 
 def _ready(waiting: Sequence[Node], running: Collection[str]) -> list[Node]:
-    """The nodes that may begin: what they start from is there, or has failed."""
+    """The nodes that may begin: what they start from is there, or has failed by now."""
+    pending = {*running, *(node.folder.name for node in waiting)}
     return [
         node
         for node in waiting
         if node.parent is None
-        or node.parent.reason() is not None
-        or (node.parent.model.exists() and node.parent.folder.name not in running)
+        or (
+            node.parent.folder.name not in pending
+            and (node.parent.reason() is not None or node.parent.model.exists())
+        )
     ]
 
 
 def _begin(node: Node, stack: ExitStack) -> subprocess.Popen[bytes]:
+    (node.folder / FAILURE).unlink(missing_ok=True)  # a new attempt
     node.write_spec()
     log = stack.enter_context((node.folder / LOG).open("ab"))
     return start(["unite.studies.work", str(node.folder)], dict(os.environ), log)

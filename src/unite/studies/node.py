@@ -19,7 +19,7 @@ from unite.training.recipe import Recipe
 
 SPEC, TRAINED, RESULT, FAILURE = "spec.json", "trained.json", "result.json", "failure.json"
 LOG = "log.txt"
-_FACTS = "world.json"
+FACTS = "world.json"
 _ID = 12
 
 
@@ -36,6 +36,7 @@ class Node:
         scored: Whether an arm ends here.
         suites: What it is scored on.
         eval_data: Where that lies.
+        frames: Of every clip in scoring, whatever a task says; None: as the task says.
     """
 
     folder: Path
@@ -46,6 +47,7 @@ class Node:
     scored: bool
     suites: tuple[str, ...]
     eval_data: Path
+    frames: int | None = None
 
     @property
     def model(self) -> Path:
@@ -76,6 +78,7 @@ class Node:
             "scored": self.scored,
             "suites": self.suites,
             "eval_data": str(self.eval_data),
+            "frames": self.frames,
         }
         write_json(self.folder / SPEC, row)
 
@@ -157,6 +160,7 @@ def _chain(arm: Arm, seed: int, setting: Setting, runs: Path) -> tuple[Node, ...
                 scored=scored,
                 suites=setting.suites,
                 eval_data=setting.scored_in,
+                frames=arm.frames,
             )
         )
     return tuple(nodes)
@@ -173,7 +177,7 @@ def _shaping(recipe: Recipe, parent: Node | None) -> dict[str, Any]:
 
 def fingerprint(data: Path) -> str:
     """What the data are: a small world's facts, or else their place."""
-    facts = data / _FACTS
+    facts = data / FACTS
     if not facts.exists():
         return str(data.resolve())
     return hashlib.sha256(facts.read_bytes()).hexdigest()

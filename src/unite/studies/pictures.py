@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from statistics import mean, stdev
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ from unite.errors import StudyError
 from unite.studies.comparison import Finding
 from unite.studies.outcome import Outcomes
 from unite.studies.study import Study
-from unite.studies.tables import told
+from unite.studies.tables import reported, told
 from unite.studies.verdict import Verdict
 from unite.whole import whole
 
@@ -30,12 +31,9 @@ def draw(
 
     Returns:
         File names by what they show.
-
-    Raises:
-        StudyError: matplotlib is not installed.
     """
     drawn = {}
-    if any(outcomes.of(arm) for arm in _arms(outcomes)):
+    if reported(outcomes):
         drawn["Scores of every arm: mean and standard deviation over seeds"] = _save(
             _scores(study, outcomes), folder / "scores.png"
         )
@@ -47,25 +45,28 @@ def draw(
     return drawn
 
 
-def _figure(width: float, height: float) -> Figure:
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
+def assert_drawable() -> None:
+    """Tell that a report cannot be written before hours are spent on its runs.
+
+    Raises:
+        StudyError: A library for pictures or intervals is not installed.
+    """
+    missing = [name for name in ("matplotlib", "scipy") if find_spec(name) is None]
+    if missing:
         raise StudyError(
-            "Pictures need matplotlib, which is not installed.",
+            f"A study's report needs {' and '.join(missing)}, not installed here.",
             "Install it: pip install 'unite-embed[studies]'.",
-        ) from error
+        )
+
+
+def _figure(width: float, height: float) -> Figure:
+    from matplotlib.figure import Figure
+
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def _arms(outcomes: Outcomes) -> list[str]:
-    """Arms that are reported, those for tuning left out."""
-    names = [r.arm.name for r in outcomes.runs if r.arm.group not in ("tuning", "search")]
-    return [name for name in dict.fromkeys(names) if outcomes.of(name)]
-
-
 def _scores(study: Study, outcomes: Outcomes) -> Figure:
-    arms = _arms(outcomes)
+    arms = reported(outcomes)
     columns = min(3, len(study.metrics))
     rows = -(-len(study.metrics) // columns)
     figure = _figure(4.2 * columns, rows * (0.9 + _INCH_A_ROW * len(arms)))

@@ -7,10 +7,10 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from unite.errors import StudyError
-from unite.studies.arm import Arm, Setting
+from unite.studies.arm import TUNING_SEED, Arm, Setting
 from unite.studies.comparison import Comparison
-from unite.studies.composition import KINDS, first_stages, kind_weights
 from unite.studies.families import CAPTIONS, IMAGE, TEMPORAL, TEXT, UNSEEN, VIDEO
+from unite.studies.kinds import KINDS, first_stages, kind_weights
 from unite.studies.outcome import Outcomes
 from unite.studies.study import Study
 from unite.studies.verdict import Claim, Floor
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     import optuna
 
 TRIALS = 16
-TUNING_SEED = 1000
 OWN, EQUAL, FOUND = "the recipe's own mix", "equal shares", "the mix found"
 Shares = dict[str, float]
 
@@ -27,7 +26,7 @@ Shares = dict[str, float]
 def trial(number: int, setting: Setting, outcomes: Outcomes) -> Sequence[Arm]:
     """The next mix that the optimiser wants to see, given what the earlier ones came to.
 
-    Nothing is kept between sittings: equal outcomes lead the optimiser to equal proposals.
+    Nothing is kept of the search itself: equal outcomes lead the optimiser to equal proposals.
     """
     shares = _proposals(number + 1, outcomes)[number]
     return [_arm(_trial(number), setting, shares, group="search", seeds=(TUNING_SEED,))]
@@ -59,13 +58,13 @@ def own_shares(setting: Setting) -> Shares:
     return {kind: weight / whole for kind, weight in weights.items()}
 
 
-def claims(outcomes: Outcomes) -> Sequence[Claim]:
+def claims(setting: Setting, outcomes: Outcomes) -> Sequence[Claim]:
     """Whether searching pays."""
-    del outcomes
+    del setting, outcomes
     return [
         Claim(
             f"A mix found by search is better than {other}.",
-            "reviewers",
+            "readers of the paper",
             (Comparison(CAPTIONS, FOUND, other),),
         )
         for other in (OWN, EQUAL)

@@ -15,10 +15,10 @@ from typing import Any
 
 from unite.studies.arm import Setting
 from unite.studies.comparison import Finding
-from unite.studies.node import fingerprint, write_json
+from unite.studies.node import FACTS, fingerprint, write_json
 from unite.studies.outcome import Outcomes
 from unite.studies.pictures import draw
-from unite.studies.study import Study, verdicts
+from unite.studies.study import Study, planned, verdicts
 from unite.studies.tables import (
     Table,
     failure_table,
@@ -59,9 +59,10 @@ def write_report(study: Study, setting: Setting, outcomes: Outcomes, folder: Pat
     Raises:
         StudyError: A library for pictures or intervals is not installed.
     """
-    found = verdicts(study, outcomes)
+    found = verdicts(study, setting, outcomes)
     pictures = draw(study, outcomes, found, folder)
-    blocks = list(_blocks(study, setting, outcomes, found, pictures))
+    total = max(len(planned(study, setting, folder)), len(outcomes.runs))
+    blocks = list(_blocks(study, setting, outcomes, found, pictures, total))
     write_text(folder / "report.md", "\n\n".join(_markdown(block) for block in blocks) + "\n")
     write_text(folder / "report.html", _html(study.title, blocks, folder))
     write_json(folder / "results.json", results(study, setting, outcomes, found, folder))
@@ -72,12 +73,11 @@ def results(
     study: Study, setting: Setting, outcomes: Outcomes, found: Sequence[Verdict], folder: Path
 ) -> dict[str, Any]:
     """All of it as a JSON object; numbers that are not there are null."""
-    data = Path(setting.data)
-    inside = data.is_relative_to(folder)
     told_setting = {
         **asdict(setting),
-        "data": str(data.relative_to(folder) if inside else data),
-        "data_fingerprint": fingerprint(data),
+        "data": Path(setting.data).name,  # the rest of its place is this machine's
+        "eval_data": setting.scored_in.name,
+        "data_fingerprint": fingerprint(Path(setting.data)) if _is_world(setting) else None,
     }
     runs = []
     for run in outcomes.runs:
@@ -106,7 +106,7 @@ def results(
             "metric": study.floor.metric.name,
             "least": study.floor.least,
         },
-        "verdicts": [_verdict_row(verdict) for verdict in found],
+        "verdicts": [_verdict_json(verdict) for verdict in found],
         "runs": runs,
         "machine": platform.platform(),
         "versions": {name: version(name) for name in _PACKAGES},
@@ -133,6 +133,7 @@ def _blocks(
     outcomes: Outcomes,
     found: Sequence[Verdict],
     pictures: dict[str, str],
+    total: int,
 ) -> Iterator[Block]:
     yield "h1", study.title
     yield "p", study.question
@@ -160,18 +161,30 @@ def _blocks(
         yield "h3", table.title
         yield "table", table
     yield "h2", "Conditions and limits"
-    yield from (("li", text) for text in (*_conditions(setting, outcomes), *study.limits))
+    yield from (("li", text) for text in (*_conditions(setting, outcomes, total), *study.limits))
 
 
-def _conditions(setting: Setting, outcomes: Outcomes) -> Iterator[str]:
+def _is_world(setting: Setting) -> bool:
+    return (Path(setting.data) / FACTS).exists()
+
+
+def _conditions(setting: Setting, outcomes: Outcomes, total: int) -> Iterator[str]:
     finished = sum(len(outcomes.of(arm)) for arm in outcomes.arms)
     yield (
         f"Recipes {setting.stage1} and {setting.stage2}, {setting.scale:g} of their length; seeds "
-        f"{', '.join(map(str, setting.seeds))}; {finished} of {len(outcomes.runs)} runs finished."
+        f"{', '.join(map(str, setting.seeds))}; {finished} of {total} runs finished."
     )
+    own: dict[str, tuple[int, ...]] = {}
+    for run in outcomes.runs:
+        if run.arm.seeds is not None:
+            own[run.arm.group] = run.arm.seeds
+    for group, seeds in own.items():
+        yield f"Seeds of the group {group}: {', '.join(map(str, seeds))}."
     if setting.changes:
         yield f"Changes to all recipes: {', '.join(setting.changes)}."
-    yield f"Data {fingerprint(Path(setting.data))[:12]}; {platform.platform()}."
+    data = Path(setting.data)
+    name = f"small world {fingerprint(data)[:12]}" if _is_world(setting) else data.name
+    yield f"Data: {name}; {platform.platform()}."
     yield (
         "One set of data and one model size. ± is the standard deviation over seeds. With three "
         "seeds Student's t is 4.3, so that small differences stay open; p is for information and "
@@ -219,17 +232,17 @@ def _element(block: Block, folder: Path) -> str:
     return f"<{kind}>{escape(content)}</{kind}>"
 
 
-def _verdict_row(verdict: Verdict) -> dict[str, Any]:
+def _verdict_json(verdict: Verdict) -> dict[str, Any]:
     return {
         "claim": verdict.claim.text,
         "source": verdict.claim.source,
         "ruling": verdict.ruling,
         "reason": verdict.reason,
-        "comparisons": [_finding_row(finding) for finding in verdict.findings],
+        "comparisons": [_finding_json(finding) for finding in verdict.findings],
     }
 
 
-def _finding_row(finding: Finding) -> dict[str, Any]:
+def _finding_json(finding: Finding) -> dict[str, Any]:
     return {
         "comparison": told(finding),
         "bound": finding.comparison.bound,

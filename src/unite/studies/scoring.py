@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from unite.errors import StudyError
-from unite.evaluation.registry import read, select
+from unite.evaluation.registry import read_all, select
 from unite.evaluation.results import Result
 from unite.evaluation.runner import run
 from unite.evaluation.task import Task
@@ -84,6 +84,7 @@ def score(
     *,
     suites: Sequence[str],
     frames: int | None = None,
+    whatever: int | None = None,
     keep_decoded: bool = False,
 ) -> dict[str, Any]:
     """Score a model on the tasks of some suites.
@@ -94,6 +95,7 @@ def score(
         kept: Where vectors are kept, for a scoring that is interrupted.
         suites: See `unite eval list`.
         frames: Frames of a clip where a task does not say; None: the model's own policy.
+        whatever: Frames of every clip, whatever a task says; None: as above.
         keep_decoded: Decode all media once, and keep them in the folder for the next model.
 
     Returns:
@@ -107,15 +109,17 @@ def score(
     from unite.model.pixel_cache import PixelCache
     from unite.model.preprocess import Preprocessor, media_of
 
-    tasks = [task for benchmark in select(suites) for task in read(benchmark, data)]
+    tasks = read_all(select(suites), data)
 
     def encoder_for(nframes: int | None) -> Encoder:
-        policy = model.policy.with_frames(nframes or frames)
+        policy = model.policy.with_frames(whatever or nframes or frames)
         opened = replace(model, policy=policy)
         if not keep_decoded:
             return Embedder(opened)
         cache = PixelCache(data / ".decoded", Preprocessor(model.tokenizer, policy))
-        cache.fill(media_of(i for task in tasks if task.nframes == nframes for i in task.items))
+        cache.fill(
+            media_of(i for task in tasks for i in task.items if task.frames_of(i) == nframes)
+        )
         return Embedder(opened, see=cache.see)
 
     done = run(tasks, encoder_for, cache=kept)
@@ -128,13 +132,23 @@ def score(
         )
     return {
         "tasks": [
-            told(task, result).to_json() for task, result in zip(tasks, done.results, strict=True)
+            answered(task, result).to_json()
+            for task, result in zip(tasks, done.results, strict=True)
         ],
         "gap": modality_gap(tasks, done.vector),
     }
 
 
-def told(task: Task, result: Result) -> TaskResult:
+def assert_there(suites: Sequence[str], data: Path) -> None:
+    """Read the tasks of some suites, so that what is missing is told before models are trained.
+
+    Raises:
+        DataError: A suite is unknown, not there or not as published.
+    """
+    read_all(select(suites), data)
+
+
+def answered(task: Task, result: Result) -> TaskResult:
     """A task's result, a value a query."""
     modality = {str(item.id): item.modality.label for item in task.candidates}
     asking = sorted({item.modality.label for item in task.queries})

@@ -17,6 +17,7 @@ from unite.studies.arm import Arm, Setting
 from unite.studies.grid import carry_out, nodes_of
 from unite.studies.node import Run, plan
 from unite.studies.outcome import Metric, Outcomes, Part
+from unite.studies.scoring import assert_there
 from unite.studies.verdict import Claim, Floor, Verdict, judge
 
 Phase = Callable[[Setting, Outcomes], Sequence[Arm]]
@@ -43,11 +44,18 @@ class Study:
     title: str
     question: str
     phases: tuple[Phase, ...]
-    claims: Callable[[Outcomes], Sequence[Claim]]
+    claims: Callable[[Setting, Outcomes], Sequence[Claim]]
     metrics: tuple[Metric, ...]
     floor: Floor
     part: Part = "all"
     limits: tuple[str, ...] = ()
+
+
+def side_by_side(setting: Setting, jobs: int) -> Setting:
+    """The setting with so many runs at a time: several train in a single process each."""
+    if jobs == 1:
+        return setting
+    return replace(setting, changes=(*setting.changes, "run.processes=1"))
 
 
 def planned(study: Study, setting: Setting, root: Path) -> list[Run]:
@@ -89,10 +97,11 @@ def conduct(
     Raises:
         RecipeError: A recipe does not hold.
         StudyError: Arms of one group have unequal budgets, or the folder is in use.
+        DataError: A suite is not there.
     """
-    if jobs > 1:
-        setting = replace(setting, changes=(*setting.changes, "run.processes=1"))
+    setting = side_by_side(setting, jobs)
     planned(study, setting, root)  # what cannot be run is refused before anything is
+    assert_there(setting.suites, setting.scored_in)
     outcomes, deadline = Outcomes(()), time.monotonic() + 3600 * hours
     with _alone(root):
         for number, phase in enumerate(study.phases, 1):
@@ -120,6 +129,7 @@ def _alone(root: Path) -> Iterator[None]:
         ) from error
 
 
-def verdicts(study: Study, outcomes: Outcomes) -> list[Verdict]:
+def verdicts(study: Study, setting: Setting, outcomes: Outcomes) -> list[Verdict]:
     """A verdict for each claim."""
-    return [judge(claim, outcomes, study.floor, study.part) for claim in study.claims(outcomes)]
+    claims = study.claims(setting, outcomes)
+    return [judge(claim, outcomes, study.floor, study.part) for claim in claims]

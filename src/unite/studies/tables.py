@@ -14,6 +14,9 @@ from unite.studies.scoring import TaskResult
 from unite.studies.study import Study
 from unite.studies.verdict import Verdict
 
+_SEARCHING = ("tuning", "search")
+"""Groups of arms by which something is chosen."""
+
 
 @dataclass(frozen=True, slots=True)
 class Table:
@@ -43,12 +46,18 @@ def score_tables(study: Study, outcomes: Outcomes) -> list[Table]:
 
 def part_of(group: str, study: Study) -> Part:
     """Which queries arms of a group are scored on: those of a search on the ones for tuning."""
-    return "tuning" if group in ("tuning", "search") else study.part
+    return "tuning" if group in _SEARCHING else study.part
+
+
+def reported(outcomes: Outcomes) -> list[str]:
+    """Arms with an outcome, those left out that only served to choose something."""
+    names = [run.arm.name for run in outcomes.runs if run.arm.group not in _SEARCHING]
+    return [name for name in dict.fromkeys(names) if outcomes.of(name)]
 
 
 def family_table(outcomes: Outcomes, part: Part) -> Table:
     """R@1 of every task, a row a task, a column an arm; controls and new combinations apart."""
-    arms = [arm for arm in outcomes.arms if outcomes.of(arm)]
+    arms = reported(outcomes)
     names: dict[tuple[str, str], None] = {}
     for arm in arms:
         for outcome in outcomes.of(arm).values():

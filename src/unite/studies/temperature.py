@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from unite.studies.arm import Arm, Setting, Stage
-from unite.studies.comparison import Comparison
+from unite.studies.comparison import MATCH, Comparison
 from unite.studies.families import COARSE, COMPOSED, FINE, MIXED, PURE
 from unite.studies.outcome import Outcomes
 from unite.studies.study import Study
@@ -28,20 +28,20 @@ def arms(setting: Setting, outcomes: Outcomes) -> Sequence[Arm]:
     ]
 
 
-def claims(outcomes: Outcomes) -> Sequence[Claim]:
+def claims(setting: Setting, outcomes: Outcomes) -> Sequence[Claim]:
     """Whether the paper's value is a good one, and whether learning it helps."""
-    del outcomes
+    del setting, outcomes
     others = [tau for tau in FIXED if tau != PAPER]
     return [
         Claim(
-            f"No other fixed temperature is a point better than the paper's {PAPER}.",
+            f"No other fixed temperature is two points better than the paper's {PAPER}.",
             "paper",
-            tuple(Comparison(PURE, _name(PAPER), _name(tau), -0.01) for tau in others),
+            tuple(Comparison(PURE, _name(PAPER), _name(tau), MATCH) for tau in others),
         ),
         Claim(
-            "A learned temperature is as good as the paper's, to a point.",
-            "reviewers",
-            (Comparison(PURE, LEARNED, _name(PAPER), -0.01),),
+            "A learned temperature is as good as the paper's, to two points.",
+            "readers of the paper",
+            (Comparison(PURE, LEARNED, _name(PAPER), MATCH),),
         ),
     ]
 

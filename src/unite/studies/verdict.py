@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -26,7 +27,7 @@ class Claim:
 
     Attributes:
         text: In plain words.
-        source: Who says it: the paper's finding, a reviewer's question, our own prototype.
+        source: Who says or asks it: the paper, its readers, we ourselves.
         comparisons: What it comes to.
     """
 
@@ -55,7 +56,9 @@ class Floor:
         if not scores:
             return f"the reference arm {self.arm!r} has no result"
         mean = sum(scores) / len(scores)
-        if not mean >= self.least:
+        if math.isnan(mean):
+            return f"no task counts for {self.metric.name!r}, by which the reference is judged"
+        if mean < self.least:
             return (
                 f"the reference arm {self.arm!r} has not learned: R@1 {mean:.3f} in "
                 f"{self.metric.name!r}, {self.least:.2f} was stated beforehand"

@@ -103,6 +103,7 @@ def _score(folder: Path, spec: Mapping[str, Any], recipe: Recipe) -> None:
         folder / "vectors",
         suites=spec["suites"],
         frames=recipe.data.frames,
+        whatever=spec["frames"],
         keep_decoded=recipe.data.keep_decoded,
     )
     row["training"] = read_json(folder / TRAINED)
