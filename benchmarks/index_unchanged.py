@@ -35,6 +35,7 @@ class Unasked:
 
     dim = DIM
     model_id = "unasked"
+    dtype = "float32"
 
     def embed(self, items: Iterable[Item]) -> Iterator[Embedding]:
         for item in items:

@@ -26,7 +26,7 @@ def score(task: str, main: float = 0.5, queries: int = 1000, metric: str = "R@1"
 def saved(*scores: Score, model: str = "m", name: str = "run", **cases: list[Case]) -> Saved:
     return Saved(
         path=Path(f"{name}.json"), model=model, model_ids={"48": "abc"}, versions={"numpy": "2"},
-        settings={"seed": 0}, revisions={"msrvtt": "v0"}, annotations={}, scores=list(scores),
+        settings={"seed": 0}, revisions={"msrvtt": "v0"}, annotations={}, ranks_digest="", scores=list(scores),
         cases={(task, "test"): found for task, found in cases.items()},
     )  # fmt: skip
 

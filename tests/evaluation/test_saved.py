@@ -111,6 +111,31 @@ def test_ranks_of_another_run_are_refused(tmp_path: Path) -> None:
         compare(first, second)
 
 
+def test_a_run_of_another_format_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    save(path)
+    row = json.loads(path.read_text())
+    path.write_text(json.dumps({**row, "format": 1}))
+    with pytest.raises(DataError, match="format 1, this version reads 2"):
+        read_run(path)
+
+
+def test_ranks_that_lack_a_task_are_told(tmp_path: Path) -> None:
+    first, second = tmp_path / "a.json", tmp_path / "b.json"
+    other = task({"a": {0}}, PICTURES, "u")
+    save(first, tasks=[other])
+    digest = json.loads(first.read_text())["ranks"]
+    for path in (first, second):
+        save(path)
+        row = json.loads(path.read_text())
+        path.write_text(json.dumps({**row, "ranks": digest}))
+    save(tmp_path / "c.json", tasks=[other])
+    for path in (first, second):
+        ranks_path(path).write_bytes(ranks_path(tmp_path / "c.json").read_bytes())
+    with pytest.raises(DataError, match="other queries of t"):
+        compare(first, second)
+
+
 def test_what_differs_and_what_failed_is_told(tmp_path: Path) -> None:
     first, second = tmp_path / "a.json", tmp_path / "b.json"
     save(first)

@@ -23,13 +23,12 @@ def test_what_is_left_is_reckoned_with_what_was_measured(setting: Setting, tmp_p
 
 
 def test_where_nothing_is_measured_a_few_steps_are_run(setting: Setting, tmp_path: Path) -> None:
-    arm = Arm("one", (first(), second()))
-    runs = plan([arm], setting, tmp_path)
+    runs = plan([Arm("one", (first(),))], setting, tmp_path)
     found = estimate(runs, tmp_path)
-    assert (found.nodes, found.done) == (2, 0)
-    assert set(found.pairs_per_second) == {"retrieval-adaptation", "instruction-tuning"}
-    assert all(speed > 0 for speed in found.pairs_per_second.values())
-    assert found.seconds == pytest.approx(sum(64 / s for s in found.pairs_per_second.values()))
+    assert (found.nodes, found.done) == (1, 0)
+    (speed,) = found.pairs_per_second.values()
+    assert speed > 0
+    assert found.seconds == pytest.approx(64 / speed)
     assert not (tmp_path / "runs").exists()  # a probe is no run
 
 

@@ -81,6 +81,37 @@ def test_a_result_is_enough_and_a_model_is_made_again_where_it_is_missing(
     assert left(nodes) == []
 
 
+def test_a_model_that_is_there_is_scored_though_its_beginning_is_gone(
+    setting: Setting, tmp_path: Path
+) -> None:
+    nodes = nodes_of(plan([Arm("one", (first(), second()))], setting, tmp_path))
+    beginning, last = nodes
+    last.model.mkdir(parents=True)  # of no use, but it is there
+    write_json(last.folder / TRAINED, {})
+    assert not beginning.trained
+    carry_out(nodes)
+    assert last.reason() is not None  # it was tried
+
+
+def test_what_a_beginning_had_spoilt_is_left_to_do_once_that_is_mended(
+    setting: Setting, tmp_path: Path
+) -> None:
+    nodes = nodes_of(plan([Arm("one", (first(), second()))], setting, tmp_path))
+    beginning, last = nodes
+    write_json(beginning.folder / FAILURE, {"error": "no space"})
+    write_json(last.folder / FAILURE, {"error": "what it starts from failed: no space"})
+    begun = beginning.folder / SPEC
+    with pytest.MonkeyPatch.context() as patch:  # time is up once the first one runs
+        patch.setattr(time, "monotonic", lambda: 2.0 if begun.exists() else 0.0)
+        carry_out(nodes, deadline=1.0)
+    assert beginning.trained
+    assert [node.reason() for node in nodes] == [None, None]
+    carry_out(nodes, deadline=time.monotonic())
+    assert left(nodes) == [last]
+    carry_out(nodes)
+    assert left(nodes) == []
+
+
 @pytest.mark.slow
 def test_killed_anywhere_it_goes_on_and_no_process_is_left(world: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-c", STUDY, str(world), str(tmp_path)]

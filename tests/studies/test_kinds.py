@@ -1,6 +1,7 @@
 """Sources by kind: those of the small world, and the paper's recipes as they are shipped."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -45,7 +46,8 @@ def paper(tmp_path: Path) -> Setting:
     [
         ("tt", "TT"), ("ti_fine", "TI"), ("tv_coarse", "TV coarse"), ("tv_fine", "TV fine"),
         ("NLI", "TT"), ("HotpotQA", "TT"), ("LAION-Art", "TI"), ("InternVid-FLT", "TV coarse"),
-        ("Tarsier2-Recap-585K", "TV fine"), ("ttx", None), ("instruct", None), ("t2i", None),
+        ("Tarsier2-Recap-585K", "TV fine"), ("nq_100k", "TT"), ("LAION art", "TI"), ("ttx", None),
+        ("nqueens", None), ("feverous", None), ("instruct", None), ("t2i", None),
     ],
 )  # fmt: skip
 def test_a_source_is_known_by_its_name(name: str, kind: str | None) -> None:
@@ -54,15 +56,15 @@ def test_a_source_is_known_by_its_name(name: str, kind: str | None) -> None:
 
 def test_a_released_folder_is_taken_apart_and_each_row_comes_equally_often(paper: Setting) -> None:
     found = sources_in(paper.first)
-    assert found.apart
     assert found.weights == ROWS
     assert {source.subset for source in found.given.values()} == set(ROWS)
     assert kind_weights(paper) == {"TT": 80, "TI": 200, "TV coarse": 80, "TV fine": 40}
 
 
 def test_what_has_weights_is_left_as_it_is(world: Path) -> None:
-    found = sources_in(Setting(data=str(world)).first)
-    assert not found.apart
+    first = Setting(data=str(world)).first
+    found = sources_in(first)
+    assert found.given == first.data.sources
     assert found.weights["tv_fine"] == 2.5
     assert steps_of(Setting(data=str(world)).first) is None
 
@@ -105,8 +107,7 @@ def test_every_study_can_be_planned_with_the_papers_recipes(
 
 
 def test_a_share_of_the_length_is_taken_once(paper: Setting, tmp_path: Path) -> None:
-    half = Setting(**{**{n: getattr(paper, n) for n in paper.__slots__}, "scale": 0.5})
-    run = planned(COMPOSITION, half, tmp_path)[0]
+    run = planned(COMPOSITION, replace(paper, scale=0.5), tmp_path)[0]
     assert run.last.recipe.optimiser.steps == round(sum(ROWS.values()) // 16 / 2)
 
 
@@ -121,6 +122,41 @@ def test_rows_that_cannot_be_counted_are_told(tmp_path: Path) -> None:
     setting = Setting(data=str(tmp_path), changes=(shards, "data.weights={}"))
     with pytest.raises(StudyError, match=r"'nli' cannot be counted.*data.weights"):
         sources_in(setting.first)
+
+
+def small(data: Path, sources: str, weights: str = "") -> Setting:
+    changes = (f"data.sources={{ {sources} }}", f"data.weights={{ {weights} }}")
+    return Setting(data=str(data), changes=changes)
+
+
+def test_a_folder_of_one_set_is_known_by_the_set(tmp_path: Path) -> None:
+    write_sets(tmp_path / "one", {"Tarsier2-Recap-585K": 40})
+    found = sources_in(small(tmp_path, 'all = "one"').first)  # and its kind need not be said
+    assert found.weights == {"Tarsier2-Recap-585K": 40}
+
+
+def test_what_would_be_lost_is_told(tmp_path: Path) -> None:
+    write_sets(tmp_path / "a", {"NLI": 3, "NQ": 2})
+    write_sets(tmp_path / "b", {"NLI": 5, "Extra": 1})
+    with pytest.raises(StudyError, match="Two sources are called 'NLI'"):
+        sources_in(small(tmp_path, 'one = "a", two = "b"').first)
+    with pytest.raises(StudyError, match="'Extra' holds is not known by its name"):
+        sources_in(small(tmp_path, 'two = "b"').first)
+    nothing = small(tmp_path, 'one = "a", two = "nowhere"', "one = 2, two = 0")
+    assert sources_in(nothing.first).weights == pytest.approx({"NLI": 1.2, "NQ": 0.8, "two": 0})
+
+
+def test_stage_two_keeps_its_own_data_or_is_refused(paper: Setting, tmp_path: Path) -> None:
+    alike = (
+        'data.sources={ retrieval = { path = "Unite-Instruct-Retrieval-Train", kind = "unite" } }'
+    )
+    named = tmp_path / "named.toml"
+    named.write_text(f'extends = "stage2-2b"\n[data.sources]\n{alike[15:-2]}\n')
+    other = replace(paper, stage2=str(named))  # named as stage 1's folder is, which is taken apart
+    runs = {run.arm.name: run for run in planned(COMPOSITION, other, tmp_path / "c")}
+    assert runs["stage 2: + nothing"].last.recipe.data.weights["retrieval"] == 1.0
+    with pytest.raises(StudyError, match="no data beside those of stage 1"):
+        planned(COMPOSITION, replace(paper, stage2="stage1-2b"), tmp_path / "d")
 
 
 def test_kinds_share_no_name() -> None:

@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 from tests.studies.conftest import finish, ranks, task
 
+from unite.errors import StudyError
 from unite.studies.arm import Setting
 from unite.studies.masking import (
     MASKING,
@@ -85,6 +86,12 @@ def test_batches_are_of_three_sizes_up_to_the_largest(
     for claim in claims(setting, Outcomes(())):
         for comparison in claim.comparisons:
             assert {comparison.arm, comparison.other} <= set(runs)
+
+
+def test_a_batch_that_has_no_fourth_is_refused_with_a_remedy(world: Path, tmp_path: Path) -> None:
+    setting = Setting(data=str(world), changes=("optimiser.batch_size=130",))
+    with pytest.raises(StudyError, match="multiple of 4"):
+        planned(MASKING, setting, tmp_path)
 
 
 def test_equal_negatives_are_about_equal(world: Path, whole: Setting, tmp_path: Path) -> None:

@@ -92,3 +92,11 @@ def test_captions_are_what_stage_one_teaches_in_words_it_knows() -> None:
     assert not counts(CAPTIONS, "text→video", "temporal")
     assert (counts(TO_IMAGE, "text→image"), counts(TO_IMAGE, "text→video")) == (True, False)
     assert (counts(TO_VIDEO, "text→video"), counts(TO_VIDEO, "video→text")) == (True, False)
+
+
+def test_captions_of_one_medium_count_as_one() -> None:
+    one = replace(task([1, 1, 2, 1]), group_Q=(0, 0, 1, 1))
+    (value_G,) = PURE.values(outcome(one)).values()
+    assert value_G.tolist() == [1.0, 0.5]
+    assert TaskResult.from_json(one.to_json()) == one
+    assert "group_Q" not in task([1]).to_json()

@@ -72,7 +72,7 @@ def study(
 
     found, size = find_study(name), find_budget(budget)
     if floor is not None:
-        found = replace(found, floor=replace(found.floor, least=floor))
+        found = replace(found, floor=replace(found.floor, least=floor, usual=found.floor.least))
     setting = Setting(
         data=str((data or _world(out, size, budget)).resolve()),
         stage1=stage1,

@@ -112,7 +112,8 @@ def _failed(runs: tuple[Saved, Saved], shared: Sequence[Key]) -> list[str]:
         if queries or candidates:
             found.append(
                 f"{run.path.name}: {queries} queries and {candidates} candidates could not be "
-                "embedded; a gallery without these is easier for other queries"
+                "embedded"
+                + ("; a gallery without these is easier for other queries" if candidates else "")
             )
     return found
 
@@ -132,7 +133,7 @@ def _compared(
     second: Mapping[str, Asked],
     seed: int,
 ) -> Compared:
-    if first.keys() != second.keys():
+    if first.keys() != second.keys() or len(first) != score.queries:
         raise DataError(
             f"The runs were asked other queries of {key[0]} ({key[1]}).",
             "Run both on the same data.",

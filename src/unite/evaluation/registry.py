@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from importlib import import_module
 from pathlib import Path
@@ -131,12 +132,13 @@ def _wrong(tasks: Sequence[Task]) -> str | None:
     if len(set(names)) < len(names):
         return f"two tasks have the same name: {max(names, key=names.count)}"
     for task in tasks:
-        ids = [item.id for item in task.queries]
-        if len(set(ids)) < len(ids):
-            return f"two queries of {task.name} have the id {max(ids, key=ids.count)!r}"
-        for name, answers in zip(ids, task.positives, strict=True):
+        for what, items in (("queries", task.queries), ("candidates", task.candidates)):
+            (often, count), *_ = Counter(item.id for item in items).most_common(1)
+            if count > 1:
+                return f"two {what} of {task.name} have the id {often!r}"
+        for query, answers in zip(task.queries, task.positives, strict=True):
             if not answers:
-                return f"nothing answers the query {name!r} of {task.name}"
+                return f"nothing answers the query {query.id!r} of {task.name}"
         for item in task.items:
             if not _encodes(str(item.id)):
                 return f"an id of {task.name} is no Unicode text: {item.id!r}"

@@ -12,7 +12,7 @@ from unite.evaluation.saved import Key, Saved
 from unite.evaluation.tasks import mmeb
 
 _BY_NAME = {benchmark.name: benchmark for benchmark in BENCHMARKS}
-MOST_POOLED = 1000
+_MOST_POOLED = 1000
 """Candidates of an MMEB query, unless its set has fewer classes."""
 _USUAL = tuple(f"R@{k}" for k in DEPTHS)
 
@@ -101,14 +101,14 @@ def _note(task: str, benchmark: Benchmark | None, scores: Sequence[Score | None]
     if expected and sizes != {expected}:
         held = ", ".join(f"{queries} × {candidates}" for queries, candidates in sorted(sizes))
         said.append(f"holds {held}, published {expected[0]} × {expected[1]}")
-    pools = {score.pools for score in known if score.pools and min(score.pools) != MOST_POOLED}
+    pools = {score.pools for score in known if score.pools and min(score.pools) != _MOST_POOLED}
     said += [f"each query among {_range(*pool)} candidates" for pool in sorted(pools)]
     said += _failed([[score] if score else [] for score in scores])
     return "; ".join(said)
 
 
 def _failed(scores: Sequence[Sequence[Score]]) -> list[str]:
-    """How many items each run could not embed; nothing if none did not."""
+    """How many items each run could not embed; nothing if there are none."""
     counts = [sum(one.failed_queries + one.failed_candidates for one in run) for run in scores]
     if not any(counts):
         return []

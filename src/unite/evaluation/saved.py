@@ -20,7 +20,7 @@ from unite.evaluation.runner import Run
 from unite.evaluation.versions import versions
 from unite.whole import whole, write_text
 
-FORMAT = 1
+FORMAT = 2
 Key = tuple[str, str]
 """Task and split."""
 
@@ -39,7 +39,7 @@ class Saved:
         annotations: Those hashes alone.
         scores: One for each task.
         cases: Queries that went wrong, by task and split.
-        ranks_digest: SHA-256 of the file of ranks that belongs to it; None in runs of old.
+        ranks_digest: SHA-256 of the file of ranks that belongs to it.
     """
 
     path: Path
@@ -51,7 +51,7 @@ class Saved:
     annotations: dict[str, str]
     scores: list[Score]
     cases: dict[Key, list[Case]]
-    ranks_digest: str | None = None
+    ranks_digest: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +115,8 @@ def read_run(path: Path) -> Saved:
     """
     try:
         row = json.loads(path.read_text(encoding="utf-8"))
+        if row["format"] != FORMAT:
+            raise ValueError(f"format {row['format']}, this version reads {FORMAT}")
         return Saved(
             path=path,
             model=row["model"],
@@ -128,7 +130,7 @@ def read_run(path: Path) -> Saved:
             annotations={name: facts["annotations"] for name, facts in row["benchmarks"].items()},
             scores=[Score.from_json(score) for score in row["scores"]],
             cases=_cases(row["cases"]),
-            ranks_digest=row.get("ranks"),
+            ranks_digest=row["ranks"],
         )
     except OSError as error:
         raise DataError(f"Cannot read {path}: {error.strerror}.") from error
@@ -154,7 +156,7 @@ def read_ranks(run: Saved) -> dict[Key, dict[str, Asked]]:
     file = ranks_path(run.path)
     if not file.exists():
         raise DataError(f"{file} is not there.", "It lies beside the JSON of its run.")
-    if run.ranks_digest not in (None, _digest(file)):
+    if run.ranks_digest != _digest(file):
         raise DataError(
             f"{file} does not belong to {run.path}.",
             "Run it again: unite eval run SUITE -m MODEL -o OUT.json embeds only what is new.",
@@ -163,7 +165,7 @@ def read_ranks(run: Saved) -> dict[Key, dict[str, Asked]]:
     for row in pq.read_table(file).to_pylist():
         ranks = [np.inf if rank is None else rank for rank in row["ranks"]]
         queries = found.setdefault((row["task"], row["split"]), {})
-        queries[row["query"]] = Asked(np.array(ranks, np.float64), row.get("group"))
+        queries[row["query"]] = Asked(np.array(ranks, np.float64), row["group"])
     return found
 
 

@@ -184,7 +184,7 @@ def _score(
         failed_queries=int((~queries.alive).sum()),
         failed_candidates=int((~candidates.alive).sum()),
         reranked=again,
-        pools=None if sizes is None else (min(sizes), max(sizes)),
+        pools=None if not sizes else (min(sizes), max(sizes)),
     )
 
 

@@ -19,7 +19,7 @@ from unite.evaluation.metrics import Values, mean
 LEVEL = 0.95
 DRAWS = 1000
 _NUMBERS = 1 << 22
-"""Numbers held at once: 32 MiB."""
+"""Numbers that are drawn at once; a few arrays of so many are held."""
 
 
 def interval(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from unite.errors import StudyError
 from unite.studies.arm import Arm, Setting, Stage
 from unite.studies.comparison import Comparison
 from unite.studies.families import (
@@ -129,16 +130,22 @@ def _second(setting: Setting, kinds: Sequence[str]) -> Stage:
     """Instruction tuning, `ADDED` of it with pairs of stage 1."""
     recipe = setting.whole.second
     first, second = sources_in(setting.first), sources_in(recipe, apart=False)
-    early = {*first.given, *setting.first.data.sources}
-    own = {name: weight for name, weight in second.weights.items() if name not in early}
+    early = [*first.given.values(), *setting.first.data.sources.values()]
+    own = {name: w for name, w in second.weights.items() if w and second.given[name] not in early}
+    if not own or own.keys() & first.given.keys():
+        raise StudyError(
+            f"The recipe {setting.stage2} has no data beside those of stage 1, or calls others by "
+            "the same names.",
+            "Give it sources of its own, with names of their own.",
+        )
     whole = sum(own.values())
     rest = 1 - ADDED if kinds else 1.0
     wanted = {name: round(rest * weight / whole, 9) for name, weight in own.items()}
     weights = first.weights | {n: w for n, w in second.weights.items() if n in first.given}
     wanted |= dealt(weights, {kind: ADDED / len(kinds) for kind in kinds})
     given = {**{name: second.given[name] for name in own}, **first.given}
-    other = given.keys() != second.given.keys()
-    return Stage(setting.stage2, changes_to(recipe, given, other, wanted))
+    changes = changes_to(recipe, given, wanted)
+    return Stage(setting.stage2, changes)
 
 
 COMPOSITION = Study(

@@ -82,6 +82,7 @@ def carry_out(
                     done += 1
                     progress(done, len(nodes))
                 else:
+                    _forget_failures(node, waiting)
                     running[node.folder.name] = (node, _begin(node, stack))
             for name, (node, child) in list(running.items()):
                 if child.poll() is not None:
@@ -95,12 +96,13 @@ def carry_out(
 
 
 def _ready(waiting: Sequence[Node], running: Collection[str]) -> list[Node]:
-    """The nodes that may begin: what they start from is there, or has failed by now."""
+    """The nodes that may begin: what they start from is there, not needed, or has failed by now."""
     pending = {*running, *(node.folder.name for node in waiting)}
     return [
         node
         for node in waiting
         if node.parent is None
+        or node.trained
         or (
             node.parent.folder.name not in pending
             and (node.parent.reason() is not None or node.parent.model.exists())
@@ -108,8 +110,15 @@ def _ready(waiting: Sequence[Node], running: Collection[str]) -> list[Node]:
     ]
 
 
+def _forget_failures(node: Node, waiting: Sequence[Node]) -> None:
+    """It is tried again, and with it what could not start from it."""
+    (node.folder / FAILURE).unlink(missing_ok=True)
+    for other in waiting:
+        if other.parent is not None and other.parent.folder == node.folder:
+            _forget_failures(other, waiting)
+
+
 def _begin(node: Node, stack: ExitStack) -> subprocess.Popen[bytes]:
-    (node.folder / FAILURE).unlink(missing_ok=True)  # a new attempt
     node.write_spec()
     log = stack.enter_context((node.folder / LOG).open("ab"))
     return start(["unite.studies.work", str(node.folder)], dict(os.environ), log)

@@ -39,19 +39,16 @@ class Sources:
     Attributes:
         given: By name.
         weights: Of each, in any unit.
-        apart: Whether a folder was taken apart, so that these are not the recipe's own.
     """
 
     given: dict[str, SourceRecipe]
     weights: dict[str, float]
-    apart: bool
 
 
 def kind_of(name: str) -> str | None:
     """The kind of pairs that a source of this name holds; None if no kind is known by it."""
     for kind, names in KINDS.items():
-        sets = tuple(_plain(known) for known in names if known not in _OURS)
-        if name in names or _plain(name).startswith(sets):
+        if name in names or any(_begins(name, known) for known in names if known not in _OURS):
             return kind
     return None
 
@@ -61,26 +58,40 @@ def sources_in(recipe: Recipe, *, apart: bool = True) -> Sources:
 
     Args:
         recipe: What names them.
-        apart: Whether released folders are taken apart.
+        apart: Whether released folders are taken apart; all must then be of a known kind.
 
     Raises:
-        StudyError: Weights are not given, and rows cannot be counted.
+        StudyError: A source is of no known kind, two have one name, or weights are not given and
+            rows cannot be counted.
         RecipeError: A source is not there.
     """
     given: dict[str, SourceRecipe] = {}
     weights: dict[str, float] = {}
     for name, source in recipe.data.sources.items():
-        sets = _sets(recipe, name) if apart else []
-        for part in sets or [name]:
-            given[part] = source.model_copy(update={"subset": part}) if sets else source
+        weight = recipe.data.weights.get(name, 1.0)
+        sets = _sets(recipe, name) if apart and weight else []
+        parts = {part: source.model_copy(update={"subset": part}) for part in sets} or {
+            name: source
+        }
+        if parts.keys() & given.keys():
+            raise StudyError(
+                f"Two sources are called {min(parts.keys() & given.keys())!r}.",
+                "Name the sets of each folder one by one, with `subset`.",
+            )
+        given |= parts
         if not sets and recipe.data.weights:
-            weights[name] = recipe.data.weights.get(name, 1.0)
+            weights[name] = weight
             continue
-        rows = {part: _rows(recipe, given[part], part) for part in sets or [name]}
-        whole = sum(rows.values()) or 1
-        share = recipe.data.weights.get(name, 1.0) / whole if recipe.data.weights else 1.0
+        rows = {part: _rows(recipe, parts[part], part) for part in parts}
+        share = weight / (sum(rows.values()) or 1) if recipe.data.weights else 1.0
         weights |= {part: share * count for part, count in rows.items()}
-    return Sources(given, weights, apart=given.keys() != recipe.data.sources.keys())
+    unknown = [name for name, weight in weights.items() if weight and kind_of(name) is None]
+    if apart and unknown:
+        raise StudyError(
+            f"What kind of pairs the source {unknown[0]!r} holds is not known by its name.",
+            f"Names are {', '.join(name for names in KINDS.values() for name in names)}.",
+        )
+    return Sources(given, weights)
 
 
 def steps_of(recipe: Recipe) -> int | None:
@@ -131,28 +142,24 @@ def first_stages(setting: Setting, shares: Mapping[str, float]) -> tuple[Stage, 
     recipe = setting.whole.first
     sources = sources_in(recipe)
     wanted = dealt(sources.weights, shares)
-    stage = Stage(setting.stage1, changes_to(recipe, sources.given, sources.apart, wanted))
+    stage = Stage(setting.stage1, changes_to(recipe, sources.given, wanted))
     if recipe.model.scratch is None:
         return (stage,)
     return Stage(setting.stage1, untrained=True), stage
 
 
 def changes_to(
-    recipe: Recipe,
-    given: Mapping[str, SourceRecipe],
-    other: bool,
-    wanted: Mapping[str, float],
+    recipe: Recipe, given: Mapping[str, SourceRecipe], wanted: Mapping[str, float]
 ) -> tuple[str, ...]:
     """The changes that give sources these weights and leave no others.
 
     Args:
         recipe: What is changed, in its whole length.
         given: The sources it then has.
-        other: Whether these are not its own.
         wanted: Weights by name; 0 where there is none.
     """
     changes = []
-    if other:
+    if given.keys() != recipe.data.sources.keys():
         told = ", ".join(f"{_quoted(name)} = {_table(source)}" for name, source in given.items())
         changes.append(f"data.sources={{ {told} }}")
     weights = ", ".join(f"{_quoted(name)} = {wanted.get(name, 0.0)}" for name in given)
@@ -161,18 +168,23 @@ def changes_to(
     return (*changes, *([] if steps is None else [f"optimiser.steps={steps}"]))
 
 
-def _plain(name: str) -> str:
-    return re.sub(r"[^a-z0-9]", "", name.lower())
+def _begins(name: str, known: str) -> bool:
+    """Whether a name is a known one or has more behind it: `laion_art`, `LAION-Art`, `NQ-100K`."""
+    pattern = known.replace("_", "[-_ ]?") + r"(?![a-z])"
+    return re.match(pattern, name.lower()) is not None
 
 
 def _sets(recipe: Recipe, name: str) -> list[str]:
     """The sets of a released folder that is taken as a whole; empty for any other source."""
     given = recipe.data.sources[name]
-    if given.kind != "unite" or given.subset is not None:
+    if given.kind not in (None, "unite") or given.subset is not None:
         return []
     source = _opened(recipe, name, given)
-    found = [path.parent.name for path in released.files(source) if path.name == released.METADATA]
-    return found if len(found) > 1 else []
+    if not source.path.is_dir() or (source.path / released.METADATA).exists():
+        return []
+    if recognise(source) != "unite":
+        return []
+    return [path.parent.name for path in released.files(source) if path.name == released.METADATA]
 
 
 def _rows(recipe: Recipe, given: SourceRecipe, name: str) -> int:

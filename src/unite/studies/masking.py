@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from unite.errors import StudyError
 from unite.studies.arm import TUNING_SEED, Arm, Setting, Stage
 from unite.studies.comparison import MATCH, Comparison
 from unite.studies.families import (
@@ -89,8 +90,14 @@ def main(setting: Setting, outcomes: Outcomes) -> Sequence[Arm]:
         Arm(name, _stages(setting, (*way.changes, _tau(name, outcomes)), way.objective))
         for name, way in WAYS.items()
     ]
-    size = own_batch(setting) // ACCUMULATED
-    equal = (*_SINGLE, f"optimiser.batch_size={size}", f"optimiser.accumulation={ACCUMULATED}")
+    optimiser = setting.second.optimiser
+    if optimiser.batch_size % ACCUMULATED:
+        raise StudyError(
+            f"Batches of {optimiser.batch_size} rows cannot be made of {ACCUMULATED} equal ones.",
+            f"Take a multiple of {ACCUMULATED}: --set optimiser.batch_size=N.",
+        )
+    size, steps = optimiser.batch_size // ACCUMULATED, optimiser.accumulation * ACCUMULATED
+    equal = (*_SINGLE, f"optimiser.batch_size={size}", f"optimiser.accumulation={steps}")
     changes = (*equal, _tau("single-modality batches", outcomes))
     return [*arms, Arm(_equal(setting), _stages(setting, changes))]
 

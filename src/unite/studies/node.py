@@ -142,12 +142,16 @@ def _chain(arm: Arm, seed: int, setting: Setting, runs: Path) -> tuple[Node, ...
         start = None if parent is None else str(parent.model)
         frames = None if stage.untrained else arm.frames
         recipe = setting.recipe(stage, seed, start=start, frames=frames)
-        shaped = {
+        shaped: dict[str, Any] = {
             "recipe": _shaping(recipe, parent),
             "objective": stage.objective,
             "untrained": stage.untrained,
             "data": [data, fingerprint(setting.scored_in), *setting.suites],
         }
+        if arm.frames is not None and setting.suites != ("world",):
+            shaped["frames"] = (
+                arm.frames
+            )  # other suites have frames of their own, which it overrules
         name = hashlib.sha256(json.dumps(shaped, sort_keys=True).encode()).hexdigest()[:_ID]
         scored = number == len(arm.stages)
         nodes.append(

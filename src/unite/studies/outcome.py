@@ -56,11 +56,15 @@ class Metric:
     what: Literal["answer", "wrong modality"] = "answer"
 
     def values(self, outcome: Outcome, part: Part = "all") -> dict[str, Values]:
-        """1 or 0 for each query (Q,) of each task that counts."""
+        """1 or 0 for each query (Q,) of each task that counts.
+
+        Queries about one medium count as one, by their mean: they are no independent evidence.
+        """
         found = {}
         for task in outcome.tasks:
             if self.takes(task):
-                found[f"{task.split}/{task.task}"] = _part(self._value(task), part)
+                value_Q = _grouped(self._value(task), task.group_Q)
+                found[f"{task.split}/{task.task}"] = _part(value_Q, part)
         return found
 
     def of(self, outcome: Outcome, part: Part = "all") -> float:
@@ -132,6 +136,14 @@ def read_outcome(path: Path, run: Run) -> Outcome:
         seconds=row["training"]["seconds"] + row["scoring_seconds"],
         pairs_per_second=row["training"]["pairs_per_second"],
     )
+
+
+def _grouped(value_Q: Values, groups: Sequence[int]) -> Values:
+    if not groups:
+        return value_Q
+    _, number_Q = np.unique(np.asarray(groups), return_inverse=True)
+    found_G: Values = np.bincount(number_Q, value_Q) / np.bincount(number_Q)
+    return found_G
 
 
 def _part(value_Q: Values, part: Part) -> Values:

@@ -144,7 +144,8 @@ def _blocks(
     yield (
         "p",
         f"Stated beforehand: nothing is said before {floor.arm!r} reaches R@1 {floor.least:.2f} "
-        f"in {floor.metric.name!r}.",
+        f"in {floor.metric.name!r}"
+        + ("." if floor.usual is None else f" (--floor; the study's own is {floor.usual:.2f})."),
     )
     for verdict in found:
         yield "h3", verdict.claim.text

@@ -42,6 +42,7 @@ class TaskResult:
         rank_Q: Rank of each query's best answer, counted from 1.
         target_Q: Modality of each query's answer.
         first_Q: Modality of each query's first hit.
+        group_Q: A number for each query, equal for those about one medium; empty: none are.
     """
 
     task: str
@@ -52,6 +53,7 @@ class TaskResult:
     rank_Q: tuple[int, ...]
     target_Q: tuple[str, ...]
     first_Q: tuple[str, ...]
+    group_Q: tuple[int, ...] = ()
 
     @property
     def control(self) -> bool:
@@ -61,6 +63,8 @@ class TaskResult:
     def to_json(self) -> dict[str, Any]:
         """All of it; modalities that are the same for every query are said once."""
         row = asdict(self)
+        if not self.group_Q:
+            del row["group_Q"]
         for name in _MODALITIES:
             if len(set(row[name])) == 1:
                 row[name] = row[name][0]
@@ -159,10 +163,11 @@ def answered(task: Task, result: Result) -> TaskResult:
         split=task.split,
         family=task.family,
         kind=f"{'/'.join(asking)}→{'/'.join(sorted(set(targets)))}",
-        candidates=len(task.candidates),
+        candidates=result.score.candidates,
         rank_Q=tuple(int(rank) if np.isfinite(rank) else _NOT_FOUND for rank in ranks),
         target_Q=tuple(targets),
         first_Q=tuple(modality[hits[0][0]] if hits else "" for hits in result.hits),
+        group_Q=task.query_groups,
     )
 
 

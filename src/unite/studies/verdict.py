@@ -44,11 +44,13 @@ class Floor:
         arm: The reference.
         metric: Its score.
         least: The mean over seeds that counts.
+        usual: What the study itself states, where the user stated another.
     """
 
     arm: str
     metric: Metric
     least: float
+    usual: float | None = None
 
     def missed(self, outcomes: Outcomes, part: Part = "all") -> str | None:
         """Why nothing may be said; None if the arm has learned."""
