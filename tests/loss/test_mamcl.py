@@ -414,3 +414,47 @@ def test_a_candidate_with_the_wanted_meaning_besides_its_own_is_no_rival() -> No
         negative_also_ids_M=torch.tensor([30]),
     )
     assert also.rivals_A.tolist() == [2, 3, 2]
+
+
+def pairs_of(*rows: tuple[int, int], negatives: tuple[int, ...] = ()) -> dict[str, Any]:
+    """A batch of one modality: rows of query and candidate ids, and ids of hard negatives."""
+    given = {
+        "query_ND": unit(len(rows), 6, seed=1),
+        "candidate_ND": unit(len(rows), 6, seed=2),
+        "target_modality_N": torch.ones(len(rows), dtype=torch.long),
+        "query_ids_N": torch.tensor([query for query, _ in rows]),
+        "candidate_ids_N": torch.tensor([candidate for _, candidate in rows]),
+    }
+    if negatives:
+        given["negative_MD"] = unit(len(negatives), 6, seed=3)
+        given["negative_modality_M"] = torch.ones(len(negatives), dtype=torch.long)
+        given["negative_ids_M"] = torch.tensor(negatives)
+    return given
+
+
+def test_what_answers_a_query_elsewhere_in_the_batch_is_no_rival_to_it() -> None:
+    # 1 is answered by 11 and by 12; 2 by 21, with 12 as a hard negative that only it may have.
+    found = mamcl_loss(**pairs_of((1, 11), (1, 12), (2, 21), negatives=(12,)))
+    assert found.rivals_A.tolist() == [1, 1, 3]
+    # The other answer as another query's candidate: 3 is answered by 12 as well.
+    assert mamcl_loss(**pairs_of((1, 11), (1, 12), (3, 12))).rivals_A.tolist() == [0, 0, 1]
+
+
+def test_no_query_meets_its_own_content_as_a_rival() -> None:
+    found = mamcl_loss(**pairs_of((1, 2), (2, 1), (5, 6)), symmetric=True)
+    assert found.rivals_A.tolist() == [1, 1, 2]
+    assert mamcl_loss(**pairs_of((1, 2), (5, 6), negatives=(1,))).rivals_A.tolist() == [1, 2]
+
+
+@pytest.mark.parametrize("reading", [False, True])
+def test_many_answers_of_many_queries_agree_with_the_definition(reading: bool) -> None:
+    for seed in range(20):
+        generator = torch.Generator().manual_seed(seed)
+        ids = torch.randint(1, 7, (10, 2), generator=generator)
+        ids[:, 1] += 4  # some contents are queries and candidates
+        given = pairs_of(*((int(q), int(c)) for q, c in ids), negatives=(5, 6, 7, 11))
+        if reading:
+            given["query_modality_N"] = torch.ones(10, dtype=torch.long)
+        for symmetric in (False, True):
+            loss = mamcl_loss(**given, symmetric=symmetric).loss
+            assert float(loss) == pytest.approx(dense(given, symmetric=symmetric), abs=1e-9)

@@ -99,6 +99,23 @@ def test_negatives_are_of_the_modality_that_is_wanted(tmp_path: Path) -> None:
     assert by_rule[1] == [["40", "50", "60"]] * 3
 
 
+def test_pictures_with_words_that_are_wanted_as_pictures_are_found_as_such(
+    tmp_path: Path,
+) -> None:
+    """As MMEB has them: the words say what to do with the picture, the picture is wanted."""
+    rows = [
+        {
+            "query": {"text": f"{angle} q"},
+            "candidate": {"text": f"{angle} represent it", "image": "x"},
+            "target_modal": "image",
+        }
+        for angle in (0, 20, 40)
+    ]
+    mined = run([parse_pair(row) for row in rows], Rule(margin=-2), tmp_path,
+                [Item(text="10", images=("y",)), Item(text="12")])  # fmt: skip
+    assert found(mined[0]) == ["10", "20 represent it", "40 represent it"]
+
+
 def test_negatives_of_a_pair_come_first_and_are_not_found_again(tmp_path: Path) -> None:
     own = pair("0", "20", negative=[{"text": "60"}, {"text": "10"}], negative_id=["x", "y"])
     (mined,) = run([own], Rule(k=2), tmp_path, CROWD)
@@ -198,6 +215,12 @@ def by_the_book(
                 given |= set(other.negative_ids)
         return given - {None}
 
+    def answered(item: Item) -> Modality:
+        alike = [p for p in pairs if p.candidate.modality == item.modality]
+        same = [p for p in alike if content_id(p.candidate) == content_id(item)]
+        wanted = {p.target_modality for p in same or alike}
+        return wanted.pop() if len(wanted) == 1 else item.modality
+
     results: list[tuple[list[Item], int] | None] = []
     for own in pairs:
         query, positive = vector(own.query), vector(own.candidate)
@@ -217,7 +240,7 @@ def by_the_book(
                 there is not None
                 and item not in (own.query, *own.negatives)
                 and not meanings(name) & answers
-                and (rule.any_modality or item.modality == own.target_modality)
+                and (rule.any_modality or answered(item) == own.target_modality)
             ):
                 ranked.append((-cosine(query, there), name, item))
         ranked = sorted(ranked, key=lambda row: row[:2])[rule.skip :]

@@ -31,6 +31,7 @@ def dense_loss(
     Args: as of `unite.loss.mamcl_loss`, in numpy.
     """
     forward, backward = [], []
+    asked = query_ids_N, candidate_ids_N
     count = len(query_ND)
     for i in range(count):
         keys = [candidate_ND[i]]
@@ -42,18 +43,18 @@ def dense_loss(
             foreign = masked and target_modality_N[i] != target_modality_N[j]
             asks = target_modality_N if query_modality_N is None else query_modality_N
             unasked = masked and asks[i] != asks[j]
-            if not (same or foreign or _answers(candidate_ids_N, i, candidate_also_ids_N, j)):
+            held = candidate_ids_N, candidate_also_ids_N
+            if not (same or foreign or any(_answers(*asked, i, ids_N, j) for ids_N in held)):
                 keys.append(candidate_ND[j])
-            if not (same or unasked or _answers(candidate_ids_N, j, candidate_also_ids_N, i)):
+            if not (same or unasked or any(_answers(*asked, j, ids_N, i) for ids_N in held)):
                 asking.append(query_ND[j])
         for m in range(0 if negative_MD is None else len(negative_MD)):
             assert negative_MD is not None
             foreign = masked and (
                 negative_modality_M is None or negative_modality_M[m] != target_modality_N[i]
             )
-            same = _answers(candidate_ids_N, i, negative_ids_M, m)
-            same |= _answers(candidate_ids_N, i, negative_also_ids_M, m)
-            if not same and not foreign:
+            held = negative_ids_M, negative_also_ids_M
+            if not (foreign or any(_answers(*asked, i, ids_M, m) for ids_M in held)):
                 keys.append(negative_MD[m])
         forward.append(_cross_entropy(query_ND[i], keys, temperature))
         backward.append(_cross_entropy(candidate_ND[i], asking, temperature))
@@ -61,9 +62,21 @@ def dense_loss(
     return (loss + float(np.mean(backward))) / 2 if symmetric else loss
 
 
-def _answers(wanted_N: Codes | None, i: int, held_K: Codes | None, k: int) -> bool:
-    """Whether what row i wants is what key k holds; never where either is not known."""
-    return wanted_N is not None and held_K is not None and bool(wanted_N[i] == held_K[k])
+def _answers(
+    query_ids_N: Codes | None,
+    candidate_ids_N: Codes | None,
+    i: int,
+    held_K: Codes | None,
+    k: int,
+) -> bool:
+    """Whether key k holds what query i wants, here or in another row, or the query itself."""
+    if candidate_ids_N is None or held_K is None:
+        return False
+    wanted = {int(candidate_ids_N[i])}
+    if query_ids_N is not None:
+        rows = zip(query_ids_N, candidate_ids_N, strict=True)
+        wanted |= {int(query_ids_N[i]), *(int(c) for q, c in rows if q == query_ids_N[i])}
+    return int(held_K[k]) in wanted
 
 
 def _cross_entropy(anchor_D: Array, keys: list[Array], temperature: float) -> float:

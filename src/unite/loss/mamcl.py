@@ -14,6 +14,7 @@ Shapes: N pairs, M hard negatives, D width, A anchors (the local ones of the N),
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
 
 import torch
@@ -96,9 +97,11 @@ def mamcl_loss(
         temperature: τ; a tensor may be learnable.
         negative_MD: Hard negatives; every one serves every row.
         negative_modality_M: Their modality codes; needed when masked.
-        query_ids_N: Content ids: rows of equal query id are not each other's rivals.
-        candidate_ids_N: Content ids: neither are rows of equal candidate id.
-        negative_ids_M: Content ids of the negatives, in the candidates' name space.
+        query_ids_N: Content ids: rows of equal query id are not each other's rivals, nor is what
+            answers one of them a rival to another.
+        candidate_ids_N: Content ids, in the queries' name space: neither are rows of equal
+            candidate id, and no query is contrasted with its own content.
+        negative_ids_M: Content ids of the negatives, in the same name space.
         candidate_also_ids_N: Another meaning that each candidate has as well: a picture of a
             small red star on the left also answers "a red star". It is no rival to a query
             that wants that meaning.
@@ -218,22 +221,54 @@ def _rivals(labels: Labels, rows: slice, keys: int, *, masked: bool) -> Rivals:
         none = torch.tensor(_NO_ID, device=target_N.device)
         return torch.cat([none.expand(count) if ids is None else ids for ids, count in counts])
 
-    equal = []
-    if labels.query_ids_N is not None:
-        equal.append((labels.query_ids_N[rows], joined(labels.query_ids_N, None)))
+    equal, query_N = [], labels.query_ids_N
+    if query_N is not None:
+        equal.append((query_N[rows], joined(query_N, None)))
     if own_N is not None:
-        equal.append((own_N[rows], joined(own_N, labels.negative_ids_M)))
+        id_K = joined(own_N, labels.negative_ids_M)
         also_K = joined(labels.candidate_also_ids_N, labels.negative_also_ids_M)
-        equal.append((own_N[rows], also_K))
+        equal += [(own_N[rows], id_K), (own_N[rows], also_K)]
+        if query_N is not None:
+            for held_K in (id_K, also_K):
+                known = (held_K, *_asked(query_N, own_N, held_K))
+                equal += [(query_N[rows], asked_K) for asked_K in known]
     return _grouped(rows, target_N, joined(target_N, labels.negative_modality_M), equal, masked)
+
+
+def _asked(query_ids_N: Tensor, candidate_ids_N: Tensor, id_K: Tensor) -> Iterator[Tensor]:
+    """Queries that some keys answer in other rows of the batch.
+
+    Only queries with several answers count: what answers one has the answer's id, which is compared
+    as it is.
+
+    Yields:
+        Query ids of the keys (K,), as often as a key has several; no id where there is none.
+    """
+    pair_P2 = torch.stack((candidate_ids_N, query_ids_N), 1).unique(dim=0)
+    _, number_P, count = torch.unique(pair_P2[:, 1], return_inverse=True, return_counts=True)
+    several_P = count[number_P] > 1
+    answer_P, query_P = pair_P2[several_P].unbind(1)  # still in order of the answers
+    if not len(answer_P):
+        return
+    first_K = torch.searchsorted(answer_P.contiguous(), id_K)
+    number_K = torch.searchsorted(answer_P.contiguous(), id_K, right=True) - first_K
+    for place in range(int(number_K.max())):
+        there_K = place < number_K
+        at_K = (first_K + place).clamp(max=len(query_P) - 1)
+        yield torch.where(there_K, query_P[at_K], _NO_ID)
 
 
 def _askers(labels: Labels, query_modality_N: Tensor, rows: slice) -> Rivals:
     """Whom the candidates of some rows are contrasted with: the queries that they do not answer."""
-    own_N = labels.candidate_ids_N
-    equal = [(ids_N[rows], ids_N) for ids_N in (labels.query_ids_N, own_N) if ids_N is not None]
-    if labels.candidate_also_ids_N is not None and own_N is not None:
-        equal.append((labels.candidate_also_ids_N[rows], own_N))
+    own_N, also_N, query_N = labels.candidate_ids_N, labels.candidate_also_ids_N, labels.query_ids_N
+    equal = [(ids_N[rows], ids_N) for ids_N in (query_N, own_N) if ids_N is not None]
+    if also_N is not None and own_N is not None:
+        equal.append((also_N[rows], own_N))
+    if query_N is not None and own_N is not None:
+        for held_N in (own_N, also_N):
+            if held_N is not None:
+                known = (held_N, *_asked(query_N, own_N, held_N))
+                equal += [(asked_N[rows], query_N) for asked_N in known]
     return _grouped(rows, query_modality_N, query_modality_N, equal, masked=True)
 
 

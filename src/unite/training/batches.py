@@ -80,7 +80,10 @@ class PairCollator:
         if self.hard_negatives:
             also = pair.negative_also_ids or pair.negative_ids
             for item, name, other in zip(pair.negatives, pair.negative_ids, also, strict=True):
-                yield NEGATIVE, int(item.modality), _code(name), _code(other)
+                # Of the same parts as what is wanted, it is what is wanted, whatever its parts are.
+                alike = item.modality == pair.candidate.modality
+                modality = pair.target_modality if alike else item.modality
+                yield NEGATIVE, int(modality), _code(name), _code(other)
 
 
 def _code(content_id: str) -> int:

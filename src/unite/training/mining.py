@@ -8,6 +8,7 @@ Shapes: D dimensions, N corpus items, E those of one modality, B pairs of a bloc
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean, median
@@ -98,25 +99,43 @@ class Summary:
 
 @dataclass(frozen=True, slots=True)
 class Corpus:
-    """Items that are ranked, those of a modality next to each other."""
+    """Items that are ranked, those that answer a modality next to each other."""
 
     items: Sequence[Item]
     ids: Sequence[str]
+    answers: Sequence[Modality]
     vector_ND: Floats
 
     @classmethod
-    def of(cls, items: Iterable[Item], embeddings: Mapping[str, Embedding]) -> Corpus:
-        """The distinct items that have a vector."""
+    def of(
+        cls, pairs: Sequence[Pair], extra: Iterable[Item], embeddings: Mapping[str, Embedding]
+    ) -> Corpus:
+        """The distinct candidates and further items that have a vector.
+
+        An item answers the modality that is wanted of it, or of candidates of its parts: a picture
+        with words about what to do with it may be wanted as a picture. Where pairs disagree, it
+        answers what it is made of.
+        """
+        items = [*(pair.candidate for pair in pairs), *extra]
         named = {content_id(item): replace(item, id=None) for item in items}
+        of_item: defaultdict[str, set[Modality]] = defaultdict(set)
+        of_parts: defaultdict[Modality, set[Modality]] = defaultdict(set)
+        for pair in pairs:
+            of_item[content_id(pair.candidate)].add(pair.target_modality)
+            of_parts[pair.candidate.modality].add(pair.target_modality)
+        wanted = {}
+        for name, item in named.items():
+            known = of_item.get(name) or of_parts.get(item.modality) or {item.modality}
+            wanted[name] = item.modality if len(known) > 1 else min(known)
         vectors = {name: embeddings[name].vector for name in named}
         there = {name: vector for name, vector in vectors.items() if vector is not None}
-        ids = sorted(there, key=lambda name: named[name].modality)
+        ids = sorted(there, key=lambda name: wanted[name])
         matrix_ND = np.stack([there[name] for name in ids]) if ids else np.empty((0, 0), np.float32)
-        return cls([named[name] for name in ids], ids, matrix_ND)
+        return cls([named[name] for name in ids], ids, [wanted[name] for name in ids], matrix_ND)
 
     def rows_of(self, modality: Modality) -> slice:
-        """Where the items of a modality stand."""
-        rows = [row for row, item in enumerate(self.items) if item.modality == modality]
+        """Where the items that answer a modality stand."""
+        rows = [row for row, answered in enumerate(self.answers) if answered == modality]
         return slice(rows[0], rows[-1] + 1) if rows else slice(0, 0)
 
 
@@ -139,7 +158,7 @@ def mine(
     Returns:
         What became of each pair, in their order.
     """
-    corpus = Corpus.of([*(pair.candidate for pair in pairs), *extra], embeddings)
+    corpus = Corpus.of(pairs, extra, embeddings)
     meanings = Meanings(pairs, corpus.items)
     mined = [Mined(pair, error=_fault(pair, embeddings)) for pair in pairs]
     ready = [number for number, part in enumerate(mined) if part.error is None]
