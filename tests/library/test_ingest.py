@@ -134,6 +134,25 @@ def test_a_file_moved_from_a_folder_not_given_leaves_no_trace_there(
     assert run() == {"kept": 3, "skipped": 1}
 
 
+def test_a_file_of_one_passage_of_a_vanished_text_is_no_move(
+    run: Run, library: Library, media: Path, tmp_path: Path
+) -> None:
+    book = write(tmp_path / "drive" / "book.txt", "\n\n".join(sign * 700 for sign in "xyz"))
+    assert run(book.parent) == {"added": 1, "embedded": 3}
+    shutil.rmtree(book.parent)
+    write(media / "note.txt", "y" * 700)
+    assert run(media / "note.txt") == {"added": 1}
+    assert len(list(library.store.records([str(book)]))) == 3
+
+
+def test_a_text_that_repeats_itself_is_moved_whole(run: Run, library: Library, media: Path) -> None:
+    write(media / "again.txt", "\n\n".join(["x" * 700] * 3))
+    run()
+    (media / "again.txt").rename(media / "other.txt")
+    assert run() == {"moved": 1, "kept": 4, "skipped": 1}
+    assert len(list(library.store.records([str(media / "other.txt")]))) == 3
+
+
 def test_a_copy_borrows_the_vector(run: Run, library: Library, media: Path) -> None:
     run()
     shutil.copyfile(media / "a.png", media / "copy.png")

@@ -236,11 +236,14 @@ class _Run:
             outcome.added += 1
 
     def _origin(self, work: _Work) -> str | None:
-        """The file that this one was before it was renamed, if it was."""
-        origins = {row.record.source for row in work.known.values()}
-        if len(work.known) != len(work.contents.parts) or len(origins) != 1:
+        """The file that this one was before it was renamed, if it was: no part of it is lost."""
+        taken = [row.record for row in work.known.values()]
+        origins = {record.source for record in taken}
+        if len(taken) != len(work.contents.parts) or len(origins) != 1:
             return None
         origin = origins.pop()
+        if not _digests(self._known.of(origin)) <= _digests(taken):
+            return None
         return origin if is_gone(origin) and origin not in self._moved_from else None
 
     def _sweep(self) -> None:
@@ -268,6 +271,10 @@ def _work(read: Read, rows: dict[str, Row]) -> _Work:
     awaited = deque(part for part in contents.parts if part.record.id not in known)
     failed = dict(contents.failed)
     return _Work(read.source, contents, known, awaited, read.unread, failed=failed)
+
+
+def _digests(records: Iterable[Record]) -> set[tuple[str, str]]:
+    return {(record.digest, record.modality) for record in records}
 
 
 def _state(records: Iterable[Record]) -> set[tuple[str, str]]:
