@@ -82,13 +82,17 @@ def test_an_item_file_is_one_part_per_row(tmp_path: Path) -> None:
     assert "sound" in found.failed[f"{path}#odd"]
 
 
-def test_a_listed_medium_that_changed_has_another_digest(tmp_path: Path) -> None:
-    shot = picture(tmp_path / "shot.png")
-    path = write(tmp_path / "items.jsonl", '{"id": "1", "image": "shot.png"}')
-    first = read(path).parts[0].record.digest
-    assert read(path).parts[0].record.digest == first
+@pytest.mark.parametrize("address", [False, True])
+def test_a_listed_medium_that_changed_has_another_digest(tmp_path: Path, address: bool) -> None:
+    shot = picture(tmp_path / "shot 1.png")
+    given = shot.as_uri() if address else shot.name
+    path = write(tmp_path / "items.jsonl", json.dumps({"id": "1", "image": given}))
+    (first,) = read(path).parts
+    assert read(path).parts[0].record.digest == first.record.digest
+    assert [state.holds for state in first.shows] == [True]
     os.utime(shot, ns=(1, 1))
-    assert read(path).parts[0].record.digest != first
+    assert read(path).parts[0].record.digest != first.record.digest
+    assert [state.holds for state in first.shows] == [False]
 
 
 def test_an_item_file_that_is_no_text(tmp_path: Path) -> None:

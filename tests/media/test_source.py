@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from unite.errors import MediaError
-from unite.media.source import Limits, file_digest, open_source
+from unite.media.source import Limits, file_digest, file_state, open_source
 
 
 @pytest.fixture
@@ -28,6 +28,30 @@ def test_a_file_address_is_a_path(file: Path) -> None:
     name, source = open_source(file.as_uri(), Limits())
     assert source == file
     assert name == file.as_uri()
+
+
+def test_a_state_is_of_the_file_that_is_opened(file: Path) -> None:
+    for reference in (str(file), file.as_uri(), file.as_uri().replace("file:", "FILE:")):
+        _, source = open_source(reference, Limits())
+        assert isinstance(source, Path)
+        facts = source.stat()
+        assert file_state(reference) == (facts.st_size, facts.st_mtime_ns)
+
+
+@pytest.mark.parametrize(
+    "reference",
+    [
+        "no/such.png",
+        "file:///no/such.png",
+        "file://[",
+        "http://x/a.png",
+        "data:,a",
+        "null\0",
+        "a" * 5000,
+    ],
+)
+def test_what_is_no_file_has_no_state(reference: str) -> None:
+    assert file_state(reference) is None
 
 
 @pytest.mark.parametrize("head", ["data:image/png;base64,", "DATA:;BASE64,"])
@@ -51,6 +75,7 @@ def test_a_data_uri_may_be_percent_encoded() -> None:
         ("HTTPS://example.org/a.png", "not fetched"),
         ("s3://bucket/a.png", "s3 addresses are not fetched"),
         ("no/such/file.png", "No such file"),
+        ("file://[", "Invalid IPv6"),
         ("null\0character.png", "null"),
         ("a" * 5000, "too long"),
         ("", "is a folder"),

@@ -83,19 +83,21 @@ def test_what_is_added_stands_beside_what_was_there(
     same(cache, preprocessor, given)
 
 
+@pytest.mark.parametrize("address", [False, True])
 def test_a_changed_file_is_decoded_anew(
-    folder: Path, preprocessor: Preprocessor, tmp_path: Path
+    folder: Path, preprocessor: Preprocessor, tmp_path: Path, address: bool
 ) -> None:
     path = folder / "p0.png"
+    given = path.as_uri() if address else str(path)
     cache = PixelCache(tmp_path / "cache", preprocessor)
-    cache.fill([str(path)], workers=1)
-    before = cache.see(str(path)).patches_PK.copy()
+    cache.fill([given], workers=1)
+    before = cache.see(given).patches_PK.copy()
     Image.new("RGB", (60, 40), "red").save(path)
     os.utime(path, ns=(1, 1))
-    same(cache, preprocessor, [str(path)])  # before the cache knows
-    assert decoded(cache, [str(path)]) == 1
-    same(cache, preprocessor, [str(path)])
-    assert not np.array_equal(cache.see(str(path)).patches_PK, before)
+    same(cache, preprocessor, [given])  # before the cache knows
+    assert decoded(cache, [given]) == 1
+    same(cache, preprocessor, [given])
+    assert not np.array_equal(cache.see(given).patches_PK, before)
 
 
 def test_broken_media_are_named_and_leave_the_cache_as_it_was(

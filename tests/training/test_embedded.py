@@ -84,6 +84,16 @@ def test_failures_are_kept_until_the_file_changes(tmp_path: Path) -> None:
     assert all(result.error is None for result in mended.values())
 
 
+def test_a_changed_file_is_embedded_again_by_its_address_too(tmp_path: Path) -> None:
+    file = tmp_path / "a b.png"
+    for data in (b"one", b"other"):
+        file.write_bytes(data)
+        encoder = FakeEncoder()
+        for _ in range(2):
+            embed_once(encoder, [Item(images=(file.as_uri(),))], tmp_path / "kept")
+        assert len(encoder.seen) == 1
+
+
 def test_progress_counts_distinct_items(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         embed_once(Cut(200), TEXTS, tmp_path)

@@ -21,6 +21,7 @@ from unite.library.listed import read_listed
 from unite.library.passages import PASSAGE, passages
 from unite.library.pdf import Pages
 from unite.library.scan import Caption, Kind, Source
+from unite.media.source import file_state
 from unite.stores.protocol import Record
 from unite.types import Clip, Item
 
@@ -31,7 +32,10 @@ the number of a page."""
 
 @dataclass(frozen=True, slots=True)
 class FileState:
-    """A file as it was when its part was made; a vector of another state is not kept."""
+    """A file as it was when its part was made; a vector of another state is not kept.
+
+    The path may be a `file://` address, as a list may give it.
+    """
 
     path: str
     size: int
@@ -40,11 +44,7 @@ class FileState:
     @property
     def holds(self) -> bool:
         """Whether the file is still as it was."""
-        try:
-            facts = Path(self.path).stat()
-        except (OSError, ValueError):
-            return False
-        return (facts.st_size, facts.st_mtime_ns) == (self.size, self.mtime_ns)
+        return file_state(self.path) == (self.size, self.mtime_ns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,11 +264,8 @@ def _caption_state(caption: Caption) -> FileState:
 
 
 def _state(path: str) -> FileState | None:
-    try:
-        facts = Path(path).stat()
-    except (OSError, ValueError):  # an address, or a file whose absence the encoder will report
-        return None
-    return FileState(path, facts.st_size, facts.st_mtime_ns)
+    state = file_state(path)  # of a file that is not there the encoder will tell
+    return None if state is None else FileState(path, *state)
 
 
 def _file_digest(source: Source) -> str:

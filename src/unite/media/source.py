@@ -91,16 +91,13 @@ def open_source(reference: str, limits: Limits) -> tuple[str, Path | io.BytesIO]
     """
     if (name := name_of(reference)) != reference:
         return name, io.BytesIO(_data_uri(reference, limits))
-    path = Path(reference)
-    if scheme := _SCHEME.match(reference):
-        if scheme[1].lower() != "file":
-            raise MediaError(
-                f"{scheme[1]} addresses are not fetched: {reference}.", "Download the file."
-            )
-        path = Path(url2pathname(urlsplit(reference).path))
+    scheme = _scheme(reference)
+    if scheme not in ("", "file"):
+        raise MediaError(f"{scheme} addresses are not fetched: {reference}.", "Download the file.")
     try:
+        path = _path(reference)
         status = path.stat()
-    except (OSError, ValueError) as error:  # ValueError: a null character in the path
+    except (OSError, ValueError) as error:  # ValueError: a null character, or no such address
         reason = getattr(error, "strerror", None) or str(error)
         raise MediaError(f"{reference} cannot be opened: {reason}.", "Check the path.") from error
     if stat.S_ISDIR(status.st_mode):
@@ -109,6 +106,22 @@ def open_source(reference: str, limits: Limits) -> tuple[str, Path | io.BytesIO]
         raise MediaError(f"{reference} is no regular file.", "Name a picture or clip on disk.")
     limits.check_bytes(reference, status.st_size)
     return reference, path
+
+
+def file_state(reference: str) -> tuple[int, int] | None:
+    """Size and time of change, in nanoseconds, of the file that `open_source` would open.
+
+    Args:
+        reference: A path, a `file://` address, or anything else.
+
+    Returns:
+        None where there is no file: it is missing, or the reference holds or is something else.
+    """
+    try:
+        status = _path(reference).stat()
+    except (OSError, ValueError):
+        return None
+    return status.st_size, status.st_mtime_ns
 
 
 def file_digest(path: str | Path) -> str:
@@ -122,6 +135,22 @@ def file_digest(path: str | Path) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise MediaError(f"{path} cannot be read: {error.strerror}.", "Check the path.") from error
+
+
+def _scheme(reference: str) -> str:
+    """What stands before `://`, in small letters; nothing for a path."""
+    scheme = _SCHEME.match(reference)
+    return scheme[1].lower() if scheme else ""
+
+
+def _path(reference: str) -> Path:
+    """The path that a path or a `file://` address names.
+
+    Raises:
+        ValueError: The address is none.
+    """
+    is_address = _scheme(reference) == "file"
+    return Path(url2pathname(urlsplit(reference).path) if is_address else reference)
 
 
 def _data_uri(uri: str, limits: Limits) -> bytes:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from unite.errors import DataError, MediaError
+from unite.media.source import file_state
 from unite.model.policy import Policy
 from unite.model.preprocess import Pixels, Preprocessor
 from unite.types import Clip
@@ -172,8 +173,5 @@ def _see_all(policy: Policy, references: list[Reference]) -> list[Pixels | str]:
 def _key(reference: Reference) -> str:
     """A medium's name in the cache: its kind, place, size and time of change."""
     path = reference.path if isinstance(reference, Clip) else reference
-    try:
-        stat = os.stat(path)  # noqa: PTH116 - hot
-    except (OSError, ValueError):
-        return repr(reference)
-    return f"{reference!r}|{stat.st_size}|{stat.st_mtime_ns}"
+    state = file_state(path)
+    return repr(reference) if state is None else f"{reference!r}|{state[0]}|{state[1]}"

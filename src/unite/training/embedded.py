@@ -7,7 +7,6 @@ follows a break then falls into the same batches as without it, and rounds the s
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +15,7 @@ import numpy as np
 
 from unite.data.records import content_id
 from unite.errors import DataError
+from unite.media.source import file_state
 from unite.types import Embedding, Encoder, Item
 from unite.whole import whole
 
@@ -69,16 +69,8 @@ def _runs(names: Sequence[str], size: int) -> Iterator[Sequence[str]]:
 def _key(name: str, item: Item) -> str:
     """An item's content and the state of its files."""
     paths = [ref for ref in item.images if isinstance(ref, str)]
-    states = [_state(path) for path in (*paths, *(clip.path for clip in item.videos))]
+    states = [file_state(path) for path in (*paths, *(clip.path for clip in item.videos))]
     return hashlib.sha256(repr((name, states)).encode()).hexdigest()[:32]
-
-
-def _state(path: str) -> tuple[int, int] | None:
-    try:
-        stat = os.stat(path)  # noqa: PTH116 - hot
-    except (OSError, ValueError):  # gone, an address, or a null character
-        return None
-    return stat.st_size, stat.st_mtime_ns
 
 
 def _write_shard(place: Path, shard: Mapping[str, Embedding], dim: int) -> None:
