@@ -322,6 +322,30 @@ def test_an_item_file_is_read_when_named_and_survives_its_folder(
     assert run() == {"kept": 4, "removed": 1, "skipped": 1}
 
 
+def test_rows_that_no_store_can_hold_fail_alone(
+    library: Library, encoder: FakeEncoder, tmp_path: Path
+) -> None:
+    rows = [
+        {"id": "\ud800", "text": "red"},
+        {"id": "\udfff", "text": "red", "tags": [5]},
+        {"id": "\udffe", "sound": "x.wav"},
+        {"text": "half \ud800"},
+        {"image": "\ud800.png"},
+        {"text": "blue", "tags": "sea, \ud800"},
+        {"id": "good", "text": "green 🌊", "tags": "🌊"},
+    ]
+    path = write(tmp_path / "items.jsonl", "\n".join(map(json.dumps, rows)))
+    outcome = ingest(library, [path], encoder)
+    assert counts(outcome) == {"added": 1, "embedded": 1, "failed": 6}
+    assert [record.id for record in library.store.records()] == [f"{path}#good"]
+    assert outcome.failed.keys() == {
+        f"{path}#{name}" for name in ("\\ud800", "\\udfff", "\\udffe", "4", "5", "6")
+    }
+    for name in ("\\ud800", "4", "5", "6"):
+        assert "half of a surrogate pair" in outcome.failed[f"{path}#{name}"]
+    json.dumps(outcome.failed, ensure_ascii=False).encode()
+
+
 def test_bad_rows_are_reported_each_time_but_good_ones_embedded_once(
     run: Run, encoder: FakeEncoder, media: Path
 ) -> None:

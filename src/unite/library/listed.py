@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -42,9 +43,9 @@ def read_listed(path: Path) -> Iterator[Listed]:
             tags = _tags(row)
             row = _without_captions(row)
         except ItemError as error:
-            yield BadRow(number, _name(number, row), str(error)), ()
+            yield BadRow(number, _spelt_out(_name(number, row)), str(error)), ()
         else:
-            yield parse_row(number, row, folder), tags
+            yield _storable(number, parse_row(number, row, folder), tags)
 
 
 def _table(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
@@ -96,6 +97,25 @@ def _tags(row: Any) -> tuple[str, ...]:
     if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
         raise ItemError(f"'tags' is a list of words, not {tags!r}.")
     return tuple(dict.fromkeys(word.strip() for word in words if word.strip()))
+
+
+def _storable(number: int, row: Item | BadRow, tags: tuple[str, ...]) -> Listed:
+    """The row, or why no store can hold it: JSON may write half of a surrogate pair."""
+    name = _spelt_out(row.id or "")
+    if isinstance(row, BadRow):
+        return replace(row, id=name), ()
+    images = [image for image in row.images if isinstance(image, str)]
+    words = [row.id or "", row.text or "", *images, *(clip.path for clip in row.videos), *tags]
+    odd = next((word for word in words if _spelt_out(word) != word), None)
+    if odd is None:
+        return row, tags
+    reason = "half of a surrogate pair is no character; write the whole one"
+    return BadRow(number, name, f"{odd[:40]!r} cannot be kept: {reason}"), ()
+
+
+def _spelt_out(text: str) -> str:
+    """The text with what has no UTF-8 written as an escape."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _name(number: int, row: Mapping[str, Any]) -> str:
