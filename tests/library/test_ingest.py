@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from unite.data.item_folder import LONGEST
 from unite.errors import LibraryError
 from unite.library import ingest as module
 from unite.library import parts, reading
@@ -263,6 +264,17 @@ def test_a_file_that_breaks_is_dropped_and_mended_it_returns(
 def test_a_text_that_is_not_utf8_fails_alone(run: Run, library: Library, media: Path) -> None:
     write(media / "latin.txt", b"caf\xe9")
     assert run() == {**ALL, "failed": 1}
+
+
+def test_a_text_that_is_too_long_fails_alone(
+    library: Library, encoder: FakeEncoder, tmp_path: Path
+) -> None:
+    huge = write(tmp_path / "media" / "a.txt", "")
+    os.truncate(huge, LONGEST + 1)
+    write(tmp_path / "media" / "z.txt", "red")
+    outcome = ingest(library, [huge.parent], encoder)
+    assert counts(outcome) == {"added": 1, "embedded": 1, "failed": 1}
+    assert f"more than {LONGEST:,} bytes" in outcome.failed[str(huge)]
 
 
 def test_a_file_that_cannot_be_read_keeps_its_vector(

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
+from unite.data.item_folder import LONGEST
 from unite.data.records import BadRow, item_row
 from unite.errors import DataError, ItemError
 from unite.library.clips import ClipFacts
@@ -249,6 +250,8 @@ def _part(
 
 
 def _read(path: str) -> str:
+    if Path(path).stat().st_size > LONGEST:
+        raise DataError(f"The text has more than {LONGEST:,} bytes.", "Cut it into several files.")
     try:
         return Path(path).read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
