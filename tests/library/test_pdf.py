@@ -55,3 +55,14 @@ def test_pages_and_time_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     )
     monkeypatch.setattr(pdf, "PAGES", 2)
     assert read_pdf(path, 60).note == "2 of 3 pages were read"
+
+
+def test_what_is_too_large_for_memory_is_not_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = write_pdf(tmp_path / "a.pdf", ["red star"])
+    monkeypatch.setattr(pdf, "BYTES", file.stat().st_size)
+    assert len(read_pdf(str(file), 9).texts) == 1
+    monkeypatch.setattr(pdf, "BYTES", file.stat().st_size - 1)
+    with pytest.raises(ItemError, match=r"at most .* Split it"):
+        read_pdf(str(file), 9)

@@ -7,6 +7,7 @@ import struct
 import time
 import zlib
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from unite.errors import ItemError
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
 PAGES = 2000
 """Most pages that are read."""
+
+BYTES = 1 << 30
+"""Most bytes of a PDF; pypdf reads it into memory whole."""
 
 _FAULTS = (
     # what pypdf raises for damaged files beside its own errors
@@ -50,13 +54,16 @@ def read_pdf(path: str, seconds: float) -> Pages:
         seconds: After so long the remaining pages are left out, and that is noted.
 
     Raises:
-        ItemError: It is encrypted, damaged, or no PDF.
+        ItemError: It is encrypted, damaged, too large, or no PDF.
     """
     from pypdf import PdfReader
     from pypdf.errors import PyPdfError
 
     logging.getLogger("pypdf").setLevel(logging.CRITICAL)  # it warns of every oddity of a file
     try:
+        size = Path(path).stat().st_size
+        if size > BYTES:
+            raise ItemError(f"The PDF has {size:,} bytes; at most {BYTES:,} are read.", "Split it.")
         reader = PdfReader(path)
         _unlock(reader)
         count = len(reader.pages)
