@@ -15,7 +15,9 @@ from unite.library.search import search as find
 from unite.serve.app import create_app
 from unite.serve.settings import Settings
 from unite.serve.shelf import key_of
-from unite.types import Item
+from unite.stores.filters import Filter
+from unite.stores.protocol import Found
+from unite.types import Item, Vector
 
 from .conftest import data_uri
 from .running import Gated, gated, running
@@ -125,6 +127,12 @@ def test_a_vector_is_ranked_without_words(client: httpx2.Client) -> None:
     assert found["ranking"] == "per-modality"
 
 
+def forged(cursor: str, **change: Any) -> str:
+    """A cursor with other contents."""
+    row = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+    return base64.urlsafe_b64encode(json.dumps({**row, **change}).encode()).decode().rstrip("=")
+
+
 @pytest.mark.parametrize("change", [{}, {"k": 3, "text": "a"}, {"only": "image"}, {"raw": True}])
 def test_a_cursor_that_is_none_or_not_alone_is_refused(
     client: httpx2.Client, change: dict[str, Any]
@@ -154,10 +162,31 @@ def test_a_cursor_that_is_none_or_not_alone_is_refused(
 )
 def test_a_forged_cursor_is_refused(client: httpx2.Client, change: dict[str, Any]) -> None:
     cursor = ask(client, text="a", k=1)["cursor"]
-    row = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-    forged = base64.urlsafe_b64encode(json.dumps({**row, **change}).encode()).decode()
-    answer = client.post("/v1/search", json={"cursor": forged.rstrip("=")})
+    answer = client.post("/v1/search", json={"cursor": forged(cursor, **change)})
     assert answer.status_code in (400, 422), answer.text
+
+
+def test_a_cursor_reaches_no_deeper_than_a_search(
+    library: Library, encoder: Embedder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    depths: list[int] = []
+    real = library.store.search
+
+    def counted(vector: Vector, k: int, *where: Filter) -> list[Found]:
+        depths.append(k)
+        return real(vector, k, *where)
+
+    monkeypatch.setattr(library.store, "search", counted)
+    app = create_app(library, encoder, Settings(max_hits=3))
+    with running(app) as server, server.client() as client:
+        cursor = ask(client, text="a", k=1)["cursor"]
+        last = ask(client, cursor=forged(cursor, offset=2), k=9)
+        assert (len(last["hits"]), last["cursor"]) == (1, None)
+        for offset in (3, 4, 10**9, 10**30):
+            answer = client.post("/v1/search", json={"cursor": forged(cursor, offset=offset)})
+            assert answer.status_code == 400, answer.text
+            assert answer.json()["error"]["param"] == "cursor"
+    assert max(depths) < 100
 
 
 def test_a_search_ends_at_its_depth(library: Library, encoder: Embedder) -> None:

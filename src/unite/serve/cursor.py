@@ -65,14 +65,21 @@ class Cursor(Form):
         return word_of(self.model_dump_json().encode())
 
     @classmethod
-    def read(cls, word: str) -> Cursor:
+    def read(cls, word: str, most: int) -> Cursor:
         """The cursor again.
 
+        Args:
+            word: What a client sent.
+            most: How deep a search may be paged.
+
         Raises:
-            RequestError: The word is none.
+            RequestError: The word is none, or goes on where no page begins.
         """
         try:
-            return cls.model_validate_json(content_of(word))
+            cursor = cls.model_validate_json(content_of(word))
+            if cursor.offset >= most:
+                raise ValueError(cursor.offset)
+            return cursor
         except ValueError as error:
             raise RequestError(
                 400,

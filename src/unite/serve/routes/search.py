@@ -43,13 +43,13 @@ async def search(request: Request, service: Here) -> SearchOut:
             ranking: Ranking | Plan | None = "cosine" if form.raw else None
             whole = form.all_segments
         else:
-            at = Cursor.read(form.cursor)
+            at = Cursor.read(form.cursor, most)
             asked = Asked(decoded(at.vector, service.encoder.dim), None, await _liked(at, shelf))
             offset, like, only, where = at.offset, at.like, at.only, at.where
             ranking, whole = at.plan, at.all_segments
     result = await shelf.search(
         asked,
-        k=min(form.k, max(most - offset, 0)),
+        k=min(form.k, most - offset),
         offset=offset,
         where=admitted(only, where),
         ranking=ranking,
