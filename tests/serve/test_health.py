@@ -9,6 +9,8 @@ from unite.serve.app import create_app
 
 from .running import Gated, gated
 
+REQUESTS = "unite_requests_total"
+
 
 def test_ready_is_when_the_model_has_embedded() -> None:
     async def look() -> None:
@@ -45,6 +47,18 @@ def test_figures_are_prometheus() -> None:
     assert value["unite_requests_total", "/v1/items/{key}", "404", "GET"] == 20
     assert value["unite_waiting_items",] == 0
     assert value["unite_held_bytes",] == 0
+
+
+def test_methods_that_there_are_not_make_one_series() -> None:
+    with gated() as (server, _), server.client() as client:
+        for number in range(20):
+            client.request(f"MADEUP{number}", "/healthz")
+        client.options("/healthz")
+        text = client.get("/metrics").text
+    samples = [one for family in text_string_to_metric_families(text) for one in family.samples]
+    counted = {one.labels["method"]: one.value for one in samples if one.name == REQUESTS}
+    assert counted.keys() == {"other", "OPTIONS", "GET"}  # the last asked whether it is there
+    assert (counted["other"], counted["OPTIONS"]) == (20, 1)
 
 
 def test_openapi_tells_of_everything(client: httpx2.Client) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from http import HTTPMethod
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+_METHODS = frozenset(HTTPMethod)
 _ITEMS = (1, 2, 4, 8, 16, 32, 64, 128)
 
 
@@ -78,7 +80,9 @@ class Measured:
         try:
             await self._app(scope, receive, noting)
         finally:
-            # Never the address itself: whoever asks for many would make many series.
+            # Never the address itself, nor a method that somebody made up: whoever asks for many
+            # would make many series.
             route = getattr(scope.get("route"), "path", None) or "other"
-            self._metrics.requests.labels(route, scope["method"], status).inc()
+            method = scope["method"] if scope["method"] in _METHODS else "other"
+            self._metrics.requests.labels(route, method, status).inc()
             self._metrics.seconds.labels(route).observe(time.perf_counter() - start)
