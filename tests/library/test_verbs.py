@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import types
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 
@@ -188,6 +189,21 @@ def test_a_path_is_no_markup(call: Call, tmp_path: Path) -> None:
     odd = picture(tmp_path / "[bold]odd[/bold]" / "a[1].png")
     call("index", odd.parent, "-l", tmp_path / "lib")
     assert str(odd) in call("search", "-l", tmp_path / "lib", "x").stdout
+
+
+def test_no_control_character_reaches_the_terminal(call: Call, tmp_path: Path) -> None:
+    controls = "".join(chr(code) for code in (*range(1, 0x20), *range(0x7F, 0xA0)))
+    folder = tmp_path / "media"
+    picture(folder / f"{controls}odd.png", "red")
+    write(folder / f"{controls}bad.png", "broken")
+    write(folder / "note.txt", "be\x1b]0;title\x07fore\nafter\x9b31m")
+    told = call("index", folder, "-l", tmp_path / "lib")
+    found = call("search", "-l", tmp_path / "lib", "x")
+    for said in (told.stderr, found.stdout):
+        assert not {char for char in said if unicodedata.category(char) == "Cc"} - {"\n"}
+    assert "odd.png" in found.stdout
+    assert "be]0;titlefore after31m" in found.stdout
+    assert "cannot be decoded" in told.stderr
 
 
 def test_nothing_found_is_said_on_stderr(call: Call, filled: Path) -> None:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from unite.cli.printable import printable
+
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.table import Table
@@ -124,8 +126,8 @@ def _table(result: SearchResult, first: int, console: Console) -> Table:
         it = one.record
         cells: list[RenderableType] = [Text(str(first + place + 1)), Text(f"{one.score:.4f}")]
         cells += [shown[place]] if shown else []
-        cells += [Text(it.modality), Text(it.path), Text(_times(it))]
-        cells += [Text(" ".join(it.text.split())[:SNIPPET])] if words else []
+        cells += [Text(it.modality), Text(printable(it.path)), Text(_times(it))]
+        cells += [Text(printable(" ".join(it.text.split()))[:SNIPPET])] if words else []
         table.add_row(*cells, *([Text(notes[place])] if any(notes) else []))
     return table
 

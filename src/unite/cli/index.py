@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from unite.cli.printable import printable
 from unite.library.segments import How
 
 if TYPE_CHECKING:
@@ -198,9 +199,9 @@ def _report(outcome: Outcome) -> None:
         paths[note].append(path)
     for note, named in list(paths.items())[:FAILURES_SHOWN]:
         more = f" and {len(named) - 1} more" if len(named) > 1 else ""
-        typer.echo(f"note: {named[0]}{more}: {note}", err=True)
+        typer.echo(printable(f"note: {named[0]}{more}: {note}"), err=True)
     for path, reason in list(outcome.failed.items())[:FAILURES_SHOWN]:
-        typer.echo(f"failed: {path}: {reason}", err=True)
+        typer.echo(printable(f"failed: {path}: {reason}"), err=True)
     left = len(outcome.failed) - FAILURES_SHOWN
     if left > 0:
         typer.echo(f"failed: {left} more; --json lists them all", err=True)

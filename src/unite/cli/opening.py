@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from unite.cli.printable import printable
 from unite.errors import MediaError
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def open_hit(hit: Hit) -> None:
     Raises:
         MediaError: Nothing opens it.
     """
-    typer.echo(f"opening {hit.path}", err=True)
+    typer.echo(f"opening {printable(hit.path)}", err=True)
     if (command := player(hit)) is not None:
         subprocess.Popen(
             command,
