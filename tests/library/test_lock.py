@@ -31,6 +31,14 @@ def test_one_at_a_time_and_again_afterwards(tmp_path: Path) -> None:
         pass
 
 
+def test_a_lock_that_cannot_be_opened_says_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    for lock in (tmp_path / "folder", tmp_path / "nowhere" / "lock", tmp_path / ("x" * 300)):
+        with pytest.raises(LibraryError, match="cannot be opened") as caught, exclusive(lock):
+            pass
+        assert str(lock.parent) in caught.value.remedy
+
+
 def test_a_killed_holder_lets_go(tmp_path: Path) -> None:
     lock = tmp_path / "lock"
     with subprocess.Popen(

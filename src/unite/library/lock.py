@@ -18,9 +18,16 @@ def exclusive(path: Path) -> Iterator[None]:
         path: The lock file; made when missing, never removed.
 
     Raises:
-        LibraryError: Another process holds it.
+        LibraryError: Another process holds it, or it cannot be opened.
     """
-    with path.open("ab") as file:
+    try:
+        file = path.open("ab")
+    except OSError as error:
+        raise LibraryError(
+            f"{path} cannot be opened: {error.strerror or error}.",
+            f"Nothing was changed. See that you may write in {path.parent}.",
+        ) from error
+    with file:
         try:
             _seize(file.fileno())
         except (BlockingIOError, PermissionError) as error:
