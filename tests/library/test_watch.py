@@ -17,7 +17,7 @@ import pytest
 
 from unite.library.ingest import ingest
 from unite.library.library import Library
-from unite.library.watch import folders_of
+from unite.library.watch import _Ours, folders_of
 
 from .conftest import contents_of, new_library, picture, write
 from .fakes import FakeEncoder
@@ -139,6 +139,19 @@ def test_from_time_to_time_everything_is_looked_at(
         assert watcher.until("added")["added"] == 2
         picture(far, "green")  # no notice comes from behind a link
         assert watcher.until("changed")["changed"] == 1
+
+
+@pytest.mark.parametrize("by_link", ["followed", "opened"])
+def test_its_own_files_are_known_under_every_name(tmp_path: Path, by_link: str) -> None:
+    real, link = tmp_path / "real", tmp_path / "link"
+    real.mkdir()
+    link.symlink_to(real, target_is_directory=True)
+    followed, opened = (link, real) if by_link == "followed" else (real, link)
+    ours = _Ours(new_library(opened / "lib").own_paths)
+    for name in ("progress.json", "progress.json.7.tmp", "vectors/a.lance", "writer.lock"):
+        assert ours(str(followed / "lib" / name)), name
+    for name in ("lib/mine.png", "lib/progress.png", "lib2/progress.json", "a.png"):
+        assert not ours(str(followed / name)), name
 
 
 def test_which_folders_are_looked_at(tmp_path: Path) -> None:

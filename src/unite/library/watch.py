@@ -118,15 +118,21 @@ def _wanted(changed: Iterable[str], roots: Sequence[str], *, whole: bool) -> lis
 
 
 class _Ours:
-    """Whether a path is the library's own, a draft of one, or hidden: a scan passes over it."""
+    """Whether a path is the library's own, a draft of one, or hidden: a scan passes over it.
+
+    Links are resolved, as a notice comes under the name that is followed: a run that took its own
+    files for others would start the next one.
+    """
 
     def __init__(self, own: Iterable[str]) -> None:
-        self._own = tuple(own)
-        self._drafts = tuple(path + sign for path in own for sign in (os.sep, "."))
+        self._own = tuple(map(os.path.realpath, own))
+        self._drafts = tuple(path + sign for path in self._own for sign in (os.sep, "."))
 
     def __call__(self, path: str) -> bool:
-        hidden = os.path.basename(path).startswith(".")  # noqa: PTH119 - for every notice
-        return hidden or path in self._own or path.startswith(self._drafts)
+        if os.path.basename(path).startswith("."):  # noqa: PTH119 - for every notice
+            return True
+        path = os.path.realpath(path)
+        return path in self._own or path.startswith(self._drafts)
 
 
 def folders_of(changed: Iterable[str], roots: Sequence[str]) -> list[str]:
