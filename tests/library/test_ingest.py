@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -218,6 +218,18 @@ def test_deleted_files_are_swept_beneath_the_given_paths_only(
     assert str(media / "a.png") in paths_in(library)
     assert run() == {"kept": 1, "removed": 1, "skipped": 1}
     assert paths_in(library) == {str(media / "notes.md")}
+
+
+@pytest.mark.parametrize("make", [os.mkdir, os.mkfifo])
+def test_a_picture_whose_name_something_else_took_is_removed(
+    run: Run, library: Library, media: Path, make: Callable[[Path], None]
+) -> None:
+    run()
+    (media / "a.png").unlink()
+    make(media / "a.png")
+    skipped = 1 + (make is os.mkfifo)
+    assert run() == {"kept": 3, "removed": 1, "skipped": skipped}
+    assert str(media / "a.png") not in paths_in(library)
 
 
 def test_a_folder_is_not_mistaken_for_its_namesake(

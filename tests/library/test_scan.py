@@ -129,6 +129,20 @@ def test_gone_means_certainly_gone(media: Path) -> None:
     assert is_gone(str(media / "a.png" / "below-a-file"))
     assert not is_gone(str(media / "a.png"))
     assert not is_gone(str(media / "self.png"))
+    (media / "link.png").symlink_to(media / "a.png")
+    assert not is_gone(str(media / "link.png"))
+    (media / "folder.png").symlink_to(media / "sub")
+    os.mkfifo(media / "pipe.png")
+    for name in ("sub", "folder.png", "pipe.png"):
+        assert is_gone(str(media / name))
+
+
+def test_what_cannot_be_reached_is_not_gone(media: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path, **how: object) -> object:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "stat", refuse)
+    assert not is_gone(str(media / "a.png"))
 
 
 def test_covers_knows_whole_names(tmp_path: Path) -> None:

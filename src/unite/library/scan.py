@@ -131,14 +131,17 @@ def scan(paths: Sequence[Path], leave_out: Collection[str] = ()) -> Scan:
 
 
 def is_gone(path: str) -> bool:
-    """Whether a file certainly exists no more; one that cannot be reached may still exist."""
+    """Whether a file certainly exists no more; one that cannot be reached may still exist.
+
+    What took its name and is no file, such as a folder, is not it.
+    """
     try:
-        Path(path).stat()
+        facts = Path(path).stat()
     except (FileNotFoundError, NotADirectoryError):
         return True
     except OSError:
         return False
-    return False
+    return not stat.S_ISREG(facts.st_mode)
 
 
 def _walk(root: str, found: Scan, leave_out: Collection[str]) -> None:
