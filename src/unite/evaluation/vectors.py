@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from unite.data.records import item_row
+from unite.media.source import file_state
 from unite.types import Item, Vector
 from unite.whole import whole, write_text
 
@@ -32,16 +33,8 @@ def item_key(item: Item) -> str:
     row = item_row(item)
     row.pop("id", None)
     media = [*item.images, *(clip.path for clip in item.videos)]
-    states = [_state(Path(medium)) for medium in media if isinstance(medium, str)]
+    states = [file_state(medium) for medium in media if isinstance(medium, str)]
     return hashlib.sha256(json.dumps([row, states], default=_pixels).encode()).hexdigest()[:32]
-
-
-def _state(path: Path) -> list[int] | None:
-    try:
-        stat = path.stat()
-    except (OSError, ValueError):  # a name with a NUL in it is no name
-        return None
-    return [stat.st_size, stat.st_mtime_ns]
 
 
 def _pixels(picture: Any) -> list[object]:
