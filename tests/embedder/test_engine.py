@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from weakref import ref
 
 import numpy as np
 import pytest
@@ -16,7 +19,7 @@ from unite.embedder.decode import Decoded, Decoders, Promise
 from unite.embedder.flow import Budget
 from unite.errors import CheckpointError
 from unite.model.checkpoint import Model, save_model
-from unite.model.preprocess import Pixels
+from unite.model.preprocess import Pixels, Seen
 from unite.types import Clip, Embedding, Encoder, Item
 
 NEAR = 1e-4
@@ -48,6 +51,17 @@ def items(media: Path) -> list[Item]:
         Item(videos=(Clip(str(media / "broken.mp4")),)),
         Item(text="a red boat"),
     ]
+
+
+@contextmanager
+def no_collection() -> Iterator[None]:
+    """Only what nothing refers to any more is let go, at once."""
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 BROKEN = (2, 6, 7, 8, 12)
@@ -255,6 +269,37 @@ def test_a_picture_in_memory_has_the_vector_of_its_file(embedder: Embedder, medi
     assert one.vector is not None
     assert other.vector is not None
     assert np.abs(one.vector - other.vector).max() < NEAR
+
+
+def test_pictures_in_memory_that_come_and_go_keep_their_own_vectors(
+    tiny_model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each is let go before another is made, often in the same place in memory."""
+
+    def pictures() -> Iterator[Item]:
+        for shade in range(0, 250, 10):
+            yield Item(images=(Image.new("RGB", (30, 30), (shade, 250 - shade, 0)),))
+
+    monkeypatch.setattr(flow, "UNGIVEN", 1)
+    with Embedder(tiny_model, threads=1) as embedder, no_collection():
+        agree(list(embedder.embed(pictures())), list(embedder.embed(list(pictures()))))
+
+
+def test_pixels_are_let_go_with_their_window(tiny_model: Model, media: Path) -> None:
+    plain = Embedder(tiny_model)
+    seen: list[ref[np.ndarray]] = []
+
+    def see(reference: str) -> Pixels | Seen:
+        pixels = plain.preprocessor.see(reference)
+        assert isinstance(pixels, Pixels)
+        seen.append(ref(pixels.patches_PK))
+        return pixels
+
+    items = [Item(text=str(n), images=(str(media / f"p{n % 3}.png"),)) for n in range(9)]
+    with Embedder(tiny_model, see=see) as embedder, no_collection():
+        list(embedder.embed(items))
+        assert seen
+        assert all(pixels() is None for pixels in seen)
 
 
 def test_notes_come_with_the_vector(embedder: Embedder, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from functools import partial
 from queue import SimpleQueue
 from threading import Event
 from typing import TYPE_CHECKING
-from weakref import WeakValueDictionary
+from weakref import WeakValueDictionary, ref
 
 from unite.embedder.decode import Decoders
 from unite.embedder.encode import Encoded, batches
@@ -81,9 +81,10 @@ class Flow:
     """All that is read and not given out, and whether it is equal to one before."""
     _running: list[Future[Encoded]] = field(default_factory=list)
     _known: OrderedDict[Hashable, Row] = field(default_factory=OrderedDict)
-    _media: WeakValueDictionary[Hashable, Medium] = field(default_factory=WeakValueDictionary)
+    _media: WeakValueDictionary[str | Clip, Medium] = field(default_factory=WeakValueDictionary)
+    """Those that are named; a picture in memory has no name and may change, so none is shared."""
     _under_way: set[Medium] = field(default_factory=set)
-    _decoded: SimpleQueue[Medium] = field(default_factory=SimpleQueue)
+    _decoded: SimpleQueue[ref[Medium]] = field(default_factory=SimpleQueue)
     _held: int = 0
     _woken: Event = field(default_factory=Event)
 
@@ -179,23 +180,26 @@ class Flow:
     # What they are made of
 
     def _medium(self, reference: str | Image | Clip) -> Medium:
-        key = reference if isinstance(reference, str | Clip) else id(reference)
-        medium = self._media.get(key)
+        name = reference if isinstance(reference, str | Clip) else None
+        medium = None if name is None else self._media.get(name)
         if medium is None:
-            medium = self._media[key] = Medium(self.decoders.ask(reference))
+            medium = Medium(self.decoders.ask(reference))
+            if name is not None:
+                self._media[name] = medium
             self._under_way.add(medium)
-            medium.promise.add_done_callback(partial(self._wake, medium))
+            # A promise keeps its callbacks: one that held the medium would keep its pixels too.
+            medium.promise.add_done_callback(partial(self._wake, ref(medium)))
         return medium
 
-    def _wake(self, medium: Medium, _: object) -> None:
+    def _wake(self, medium: ref[Medium], _: object) -> None:
         """Runs in a thread of the pool's."""
         self._decoded.put(medium)
         self._woken.set()
 
     def _take_decoded(self) -> None:
         while not self._decoded.empty():
-            medium = self._decoded.get()
-            if medium not in self._under_way:
+            medium = self._decoded.get()()
+            if medium is None or medium not in self._under_way:
                 continue
             self._under_way.discard(medium)
             try:
