@@ -44,10 +44,20 @@ def test_create_lays_a_table_over_the_ruins_of_an_attempt(tmp_path: Path) -> Non
     assert LanceStore.open(str(tmp_path)).count() == 3
 
 
-def test_create_empties_a_table_that_nobody_named(tmp_path: Path) -> None:
-    LanceStore.create(str(tmp_path), DIM).upsert(rows(3))
+def test_create_lays_a_table_over_an_empty_one_that_nobody_named(tmp_path: Path) -> None:
+    LanceStore.create(str(tmp_path), DIM)
     assert LanceStore.create(str(tmp_path), DIM + 1).dim == DIM + 1
     assert LanceStore.open(str(tmp_path)).count() == 0
+
+
+@pytest.mark.parametrize("dim", [DIM, DIM + 1])
+def test_create_refuses_a_table_with_rows(tmp_path: Path, dim: int) -> None:
+    made = rows(3)
+    LanceStore.create(str(tmp_path), DIM).upsert(made)
+    with pytest.raises(LibraryError, match=r"in use already.*another place"):
+        LanceStore.create(str(tmp_path), dim)
+    held = sorted(LanceStore.open(str(tmp_path)).records(), key=lambda one: one.id)
+    assert held == [row.record for row in made]
 
 
 def test_a_reader_follows_a_writer(tmp_path: Path) -> None:

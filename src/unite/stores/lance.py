@@ -3,7 +3,7 @@
 LanceDB commits a write by publishing a new manifest: a process killed in the middle leaves the
 last version whole, and readers in other processes see each commit at once. Three traps shape this
 file. Creating a table is *not* atomic, a kill leaves a folder without a manifest: `create` lays a
-new table over whatever lies there, and the library names the table only afterwards. LanceDB must
+new table over such ruins, and the library names the table only afterwards. LanceDB must
 not be used across a fork. Its import costs more than a second, so it happens at first use.
 """
 
@@ -71,17 +71,24 @@ class LanceStore:
 
     @classmethod
     def create(cls, uri: str, dim: int, *, exact_limit: int = EXACT_LIMIT) -> LanceStore:
-        """Make an empty table, over the ruins of an interrupted attempt if there are any.
+        """Make an empty table, over an empty one or the ruins of an interrupted attempt.
 
         Args:
             uri: Local folder or address in object storage.
             dim: Length of a vector.
             exact_limit: Most rows for which a matrix is kept.
+
+        Raises:
+            LibraryError: There is a table with rows.
         """
         base, wanted = _connect(uri), schema(dim)
         try:
             table = base.create_table(TABLE, schema=wanted)
         except ValueError:  # what LanceDB raises for a table that is there already
+            if _holds_rows(base):
+                raise LibraryError(
+                    f"The table of vectors at {uri} is in use already.", "Name another place."
+                ) from None
             table = base.create_table(TABLE, schema=wanted, mode="overwrite")
         return cls(uri, table, exact_limit=exact_limit)
 
@@ -221,6 +228,13 @@ class LanceStore:
         is_at_work = self._builder is not None and self._builder.poll() is None
         if not is_at_work and wants_index(self.count(), self._exact_limit, self._facts()):
             self._builder = start(self._uri, self._exact_limit)
+
+
+def _holds_rows(base: Any) -> bool:
+    try:
+        return int(base.open_table(TABLE).count_rows()) > 0
+    except ValueError:  # what LanceDB raises for ruins
+        return False
 
 
 def _connect(uri: str, *, follow: bool = True) -> Any:

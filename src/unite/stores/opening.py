@@ -44,7 +44,7 @@ def create_store(location: str, dim: int) -> Store:
         dim: Length of a vector.
 
     Raises:
-        LibraryError: The location cannot be read, or the collection is in use.
+        LibraryError: The location cannot be read, or the place is in use.
     """
     if (url := _server(location)) is None:
         return LanceStore.create(location, dim)
