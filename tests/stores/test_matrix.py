@@ -92,6 +92,33 @@ def test_a_kill_in_the_middle_leaves_the_last_version(tmp_path: Path) -> None:
     check(renew(tmp_path, DIM, "t", 3, rows(*range(40)), Engine()), set(range(40)))
 
 
+@pytest.mark.parametrize("before", [0, 20])
+@pytest.mark.parametrize("at", ["vectors", "view"])
+def test_a_full_disk_leaves_what_was_there(
+    tmp_path: Path, before: int, at: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where a new file is begun, of which nobody knows yet."""
+    if before:
+        renew(tmp_path, DIM, "t", 1, rows(*range(before)), Engine())
+    was = {path: path.stat().st_size for path in tmp_path.iterdir()}
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    def fetch(wanted: Rows) -> Iterator[tuple[Rows, np.ndarray]]:
+        yield from Engine()(wanted[:9])
+        if at == "vectors":
+            full()
+
+    monkeypatch.setattr(np, "savez", full)
+    for version in (2, 3):
+        with pytest.raises(OSError, match="No space left"):
+            renew(tmp_path, DIM, "t", version, rows(*range(100, 150)), fetch)
+    assert {path: path.stat().st_size for path in tmp_path.iterdir()} == was
+    if before:
+        check(load(tmp_path, DIM), set(range(before)))
+
+
 @pytest.mark.parametrize("fault", ["cut view", "no view", "short vectors", "no vectors"])
 def test_what_cannot_be_read_is_built_again(tmp_path: Path, fault: str) -> None:
     engine: Fetch = Engine()

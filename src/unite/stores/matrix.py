@@ -15,7 +15,9 @@ import os
 import uuid
 import zipfile
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
 
@@ -23,6 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from unite.stores.protocol import Matrix
+from unite.whole import whole
 
 Rows = npt.NDArray[np.uint64]
 """Names that the engine gives to rows; one always means the same contents."""
@@ -96,15 +99,19 @@ def renew(
     missing = np.setdiff1d(rows_N, old.rows_S)
     if old.file and held_S.sum() * 2 >= len(held_S):
         file, kept_S = old.file, np.where(held_S, old.rows_S, GONE)
-        added = _append(folder / file, len(kept_S) * dim * 4, fetch(missing))
+        blocks = fetch(missing)
     else:
         file, kept_S = f"vectors-{uuid.uuid4().hex}.f32", np.empty(0, np.uint64)
-        held = _blocks(old, np.flatnonzero(held_S))
-        added = _append(
-            folder / file, 0, (block for part in (held, fetch(missing)) for block in part)
-        )
-    rows_S = np.concatenate([kept_S, *added])
-    _publish(folder, identity, version, file, rows_S)
+        blocks = chain(_blocks(old, np.flatnonzero(held_S)), fetch(missing))
+    try:
+        added = _append(folder / file, len(kept_S) * dim * 4, blocks)
+        rows_S = np.concatenate([kept_S, *added])
+        _publish(folder, identity, version, file, rows_S)
+    except BaseException:
+        if file != old.file:  # on a full disk every attempt would leave another one
+            with suppress(OSError):  # what went wrong first is what matters
+                (folder / file).unlink(missing_ok=True)
+        raise
     _sweep(folder, file)
     vectors_SD = _mapped(folder / file, len(rows_S), dim)
     return MappedMatrix(identity, version, file, rows_S, vectors_SD)
@@ -136,11 +143,9 @@ def _append(path: Path, offset: int, blocks: Iterator[tuple[Rows, Matrix]]) -> l
 
 
 def _publish(folder: Path, identity: str, version: int, file: str, rows_S: Rows) -> None:
-    draft = folder / f"{VIEW}.{os.getpid()}.tmp"
-    with draft.open("wb") as handle:
+    with whole(folder / VIEW) as draft, draft.open("wb") as handle:
         np.savez(handle, identity=identity, version=version, vectors=file, rows=rows_S)
         _flush(handle)
-    draft.replace(folder / VIEW)
 
 
 def _flush(file: BinaryIO) -> None:
