@@ -87,6 +87,21 @@ def test_only_one_builds_and_the_writer_does_not_wait(tmp_path: Path) -> None:
     assert store.stats().recall == 1.0
 
 
+def test_a_folder_that_can_only_be_read_has_figures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = LanceStore.create(str(tmp_path), DIM, exact_limit=LEAST)
+    store.upsert(clustered(1100))
+    state_folder(str(tmp_path)).mkdir()
+
+    def refused(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(FileLock, "acquire", refused)
+    stats = store.stats()
+    assert (stats.index, stats.count, stats.recall) == ("none", 1100, 1.0)
+
+
 def test_a_failure_is_told_and_searches_stay_exact(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -50,7 +50,7 @@ def wants_index(count: int, limit: int, facts: IndexFacts | None) -> bool:
 
 
 def is_building(folder: Path) -> bool:
-    """Whether a process builds an index right now.
+    """Whether a process builds an index right now; no where that cannot be asked.
 
     Args:
         folder: The table's state folder.
@@ -62,6 +62,8 @@ def is_building(folder: Path) -> bool:
             return False
     except Timeout:
         return True
+    except OSError:  # the folder can only be read
+        return False
 
 
 def start(uri: str, limit: int) -> subprocess.Popen[bytes]:
