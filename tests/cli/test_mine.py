@@ -264,7 +264,23 @@ def test_killed_and_run_again_it_gives_the_same_file(
     good(unite(*files, "-o", killed, "-m", "mini", "--json"))
     assert seen == []
     assert killed.read_bytes() == whole.read_bytes()
-    assert not killed.with_name("killed.jsonl.cache").exists()
+    assert shards(killed) == shards(whole)  # it was to be kept
+
+
+def test_a_cache_goes_with_the_run_unless_one_was_to_keep_it(unite: Unite, tmp_path: Path) -> None:
+    pairs, out = tmp_path / "pairs.json", tmp_path / "out.jsonl"
+    pairs.write_text('[{"query": {"text": "a"}, "candidate": {"text": "b"}}]')
+    words = [pairs, "-o", out, "-m", "mini", "--json"]
+    left = tmp_path / "out.jsonl.cache" / "a-model" / "left-by-a-broken-run.parquet"
+    left.parent.mkdir(parents=True)
+    left.touch()
+    good(unite(*words))
+    assert not left.exists()
+    good(unite(*words, "--keep-cache"))
+    kept = shards(out)
+    assert len(kept) == 2
+    good(unite(*words))
+    assert shards(out) == kept
 
 
 def shards(out: Path) -> dict[str, list[float]]:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 MARGIN = 0.05
 FAILURES_SHOWN = 10
+KEPT = "kept"
+"""An empty file in a cache that was asked for: no later run removes it."""
 
 
 def mine(
@@ -80,7 +82,10 @@ def mine(
     cache = out.with_name(f"{out.name}.cache")
     mined, faults = _mine(model, rows, records, rule, cache)
     _write(out, rows, mined)
-    if not keep_cache:
+    if keep_cache:
+        cache.mkdir(exist_ok=True)
+        (cache / KEPT).touch()
+    elif not (cache / KEPT).exists():
         shutil.rmtree(cache, ignore_errors=True)
     summary = summarise(mined, k, broken=len(rows) - len(mined), items_failed=len(faults))
     if json_:
