@@ -170,6 +170,21 @@ def test_a_lost_part_is_told(tmp_path: Path) -> None:
     output.files()[2].unlink()
     with pytest.raises(DataError, match=r"no part that begins with row 32.*--restart"):
         run(output)
+    with pytest.raises(DataError, match="no part that begins with row 32"):
+        read_vectors(output.path)
+
+
+def test_an_unfinished_folder_is_not_read_as_whole(tmp_path: Path) -> None:
+    output = Output.at(tmp_path / "v")
+    output.path.mkdir()
+    with pytest.raises(DataError, match="holds no vectors"):
+        list(read_batches(output.path))
+    stopped(output)
+    for read in (read_vectors, lambda path: list(read_batches(path))):
+        with pytest.raises(DataError, match=r"not finished: it ends with row .*command .* again"):
+            read(output.path)
+    run(output)
+    assert len(read_vectors(output.path)) == COUNT
 
 
 def test_a_part_is_written_after_a_time_too(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from unite.data.vectors.parts import part_paths
+from unite.data.vectors.parts import part_path, read_parts
 from unite.data.vectors.precision import Matrix, Precision
 from unite.data.vectors.table import PLAIN
 from unite.errors import DataError
@@ -44,11 +44,9 @@ def read_vectors(path: Path) -> Vectors:
     """Read a vector file, or a folder of parts, whole.
 
     Raises:
-        DataError: It cannot be read, or holds no vectors.
+        DataError: It cannot be read, holds no vectors, or lacks parts.
     """
     batches = list(read_batches(path))
-    if not batches:
-        raise DataError(f"{path} holds no vectors.", "Name what `unite embed` wrote.")
     return Vectors(
         [one for batch in batches for one in batch.ids],
         [one for batch in batches for one in batch.modalities],
@@ -64,10 +62,23 @@ def read_batches(path: Path) -> Iterator[Vectors]:
         At least one for each file, also for one without rows.
 
     Raises:
-        DataError: It cannot be read, or holds no vectors.
+        DataError: It cannot be read, holds no vectors, or lacks parts.
     """
-    for file in part_paths(path) if path.is_dir() else [path]:
+    for file in _whole(path) if path.is_dir() else [path]:
         yield from _batches(file)
+
+
+def _whole(folder: Path) -> list[Path]:
+    """The parts of a folder, none of which is missing."""
+    parts = read_parts(folder)
+    if not parts:
+        raise DataError(f"{folder} holds no vectors.", "Name what `unite embed` wrote.")
+    if not parts[-1].last:
+        raise DataError(
+            f"{folder} is not finished: it ends with row {parts[-1].end}.",
+            "Give the command that began it again; it goes on where it stopped.",
+        )
+    return [part_path(folder, part.first) for part in parts]
 
 
 def _batches(path: Path) -> Iterator[Vectors]:
