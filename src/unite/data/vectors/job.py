@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from unite.data.vectors.digest import Watched
 from unite.data.vectors.output import Output
-from unite.data.vectors.parts import read_parts, remove_partials
+from unite.data.vectors.parts import drop_journal, read_parts, remove_partials
 from unite.data.vectors.rows import Record, Row, embed_rows
 from unite.data.vectors.table import Facts, Kind, total
 from unite.data.vectors.writer import Cadence, Entry, OnRow, write_parts
@@ -90,6 +90,8 @@ def embed_with(
         for part in parts:
             check_kind(output, part, kind)
             _pass_over(output, part, watched)
+        if not parts:  # what was tried again of an older output is nothing to this one
+            drop_journal(output.retried)
         kept = sum(part.rows for part in parts)
         if done is None:
             _go_on(output, work(watched), kind, parts, on_row, cadence or Cadence())

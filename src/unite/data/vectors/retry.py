@@ -2,6 +2,9 @@
 
 New results go into a journal of parts with the rows' numbers. When it is whole, it is applied;
 to apply it twice changes nothing, so that a kill at any moment is made good by the same command.
+
+A part bears the digest of the input up to its last row, the last one that of the whole input. So
+what was tried again with other rows is found out, however that attempt ended.
 """
 
 from __future__ import annotations
@@ -15,11 +18,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from unite.data.vectors.digest import Watched
+from unite.data.vectors.digest import EMPTY, Watched
 from unite.data.vectors.job import Outcome, check_kind, other_input
 from unite.data.vectors.output import Output
 from unite.data.vectors.parts import drop_journal, part_path, read_parts, remove_partials
-from unite.data.vectors.rows import Record, embed_rows
+from unite.data.vectors.rows import Record, Row, embed_rows
 from unite.data.vectors.table import (
     NUMBER,
     Facts,
@@ -74,7 +77,10 @@ def retry_failed(
         if not (parts and parts[-1].last):
             output.retried.mkdir(exist_ok=True)
             remove_partials(output.retried)
-            entries = _entries(output, there, _Failing(output, records, parts), encoder)
+            failing = _Failing(output, records, parts)
+            entries = _entries(
+                output, there.digest, failing, embed_rows(encoder, failing, kind.dim)
+            )
             write_parts(output.retried, kind, entries, parts, cadence or Cadence(), on_row)
         _apply(output, parts)
         again = total(parts)
@@ -84,10 +90,41 @@ def retry_failed(
 def _journal(output: Output, there: Facts) -> list[Facts]:
     """What was tried again already; a journal of another output in this place is dropped."""
     parts = read_parts(output.retried)
-    if parts and (parts[0].digest, parts[0].kind) != (there.digest, there.kind):
+    if parts and not _belongs(output, there, parts):
         drop_journal(output.retried)
         return []
     return parts
+
+
+def _belongs(output: Output, there: Facts, parts: Sequence[Facts]) -> bool:
+    """Whether a journal holds the rows that failed in an output, as far as it goes.
+
+    Of one that is whole, some results may be in the output already.
+    """
+    last = parts[-1]
+    if last.kind != there.kind or (last.digest == there.digest) != last.last:
+        return False
+    tried = _tried(output, parts)
+    coming = next(tried, None)
+    for number, (_, error) in enumerate(output.errors()):
+        if coming is not None and coming[0] == number:
+            applied = last.last and coming[1] is None
+            if error is None and not applied:
+                return False
+            coming = next(tried, None)
+        elif error is not None and (last.last or coming is not None):
+            return False
+    return coming is None
+
+
+def _tried(output: Output, parts: Sequence[Facts]) -> Iterator[tuple[int, str | None]]:
+    """Number and error of every row of a journal."""
+    import pyarrow.parquet as pq
+
+    for part in parts:
+        if part.rows:
+            table = pq.read_table(part_path(output.retried, part.first), columns=[NUMBER, "error"])
+            yield from zip(table[NUMBER].to_pylist(), table["error"].to_pylist(), strict=True)
 
 
 class _Failing:
@@ -102,25 +139,48 @@ class _Failing:
     def __init__(self, output: Output, records: Iterable[Record], parts: Sequence[Facts]) -> None:
         self._output = output
         self._after = _last_number(output.retried, parts)
+        self._digest = parts[-1].digest if parts else EMPTY
         self.watched = Watched(records)
-        self.numbers: deque[int] = deque()
+        self.places: deque[tuple[int, str]] = deque()
+        """Number of each row, and the digest up to it."""
 
     def __iter__(self) -> Iterator[Record]:
         rows = zip_longest(self.watched, self._output.errors())
         for number, (record, there) in enumerate(rows):
             if record is None or there is None:
-                raise other_input(self._output, f"it had {'more' if there else 'fewer'} rows")
-            self.watched.next_digest()
+                raise _refused(self._output, f"it had {'more' if there else 'fewer'} rows")
+            digest = self.watched.next_digest()
+            if number == self._after and digest != self._digest:
+                drop_journal(self._output.retried)
+                raise DataError(
+                    f"What was tried again for {self._output.path} came from other rows.",
+                    "It is dropped: give the same command again.",
+                )
             if there[1] is not None and number > self._after:
-                self.numbers.append(number)
+                self.places.append((number, digest))
                 yield record
 
 
-def _entries(output: Output, there: Facts, failing: _Failing, encoder: Encoder) -> Iterator[Entry]:
-    for row in embed_rows(encoder, failing, there.dim):
-        yield Entry(row, there.digest, failing.numbers.popleft())
-    if failing.watched.value != there.digest:
-        raise other_input(output, "its rows were others")
+def _entries(
+    output: Output, digest: str, failing: _Failing, rows: Iterable[Row]
+) -> Iterator[Entry]:
+    """An entry for each row; the last one when all of the input is known to be the output's."""
+    held: Entry | None = None
+    for row in rows:
+        if held is not None:
+            yield held
+        number, up_to = failing.places.popleft()
+        held = Entry(row, up_to, number)
+    if failing.watched.value != digest:
+        raise _refused(output, "its rows were others")
+    if held is not None:
+        yield replace(held, digest=digest)
+
+
+def _refused(output: Output, rows: str) -> DataError:
+    """For another input; what was tried again with it is dropped."""
+    drop_journal(output.retried)
+    return other_input(output, rows)
 
 
 def _last_number(folder: Path, parts: Sequence[Facts]) -> int:
@@ -157,7 +217,9 @@ def _groups(path: Path, first: int, mended: _Mended) -> Iterator[pa.Table]:
             table = file.read_row_group(group).replace_schema_metadata(None)
             new = mended.take(first + table.num_rows)
             order = np.arange(table.num_rows)
-            order[new[NUMBER].to_numpy() - first] = table.num_rows + np.arange(new.num_rows)
+            places = new[NUMBER].to_numpy() - first
+            failed = table["error"].is_valid().to_numpy()[places]
+            order[places[failed]] = table.num_rows + np.flatnonzero(failed)
             yield pa.concat_tables([table, new.drop_columns([NUMBER])]).take(order)
             first += table.num_rows
 
