@@ -126,6 +126,8 @@ def altered(
         ({"peft_type": "IA3"}, "peft_type = 'IA3'"),
         ({"rank_pattern": {"q_proj": 8}}, "rank_pattern"),
         ({"modules_to_save": ["embed_tokens"]}, "modules_to_save"),
+        ({"init_lora_weights": "pissa_niter_4"}, "init_lora_weights = 'pissa_niter_4'"),
+        ({"init_lora_weights": "corda"}, "init_lora_weights"),
     ],
 )
 def test_more_than_a_product_is_refused(
@@ -134,6 +136,23 @@ def test_more_than_a_product_is_refused(
     copy = altered(trained[0], tmp_path, config=change)
     with pytest.raises(CheckpointError, match=words):
         load_model(str(copy))
+
+
+@pytest.mark.parametrize(
+    "start", [True, False, "gaussian", "orthogonal", "mica", "pissa", "pissa_niter_4", "olora"]
+)
+def test_an_adapter_is_read_if_its_start_left_the_base_alone(
+    trained: tuple[Path, np.ndarray], tmp_path: Path, start: Any
+) -> None:
+    layer = torch.nn.Sequential(torch.nn.Linear(6, 8, bias=False))
+    before = layer[0].weight.detach().clone()
+    get_peft_model(layer, LoraConfig(r=2, target_modules=["0"], init_lora_weights=start))  # type: ignore[arg-type]
+    copy = altered(trained[0], tmp_path, config={"init_lora_weights": start})
+    if torch.equal(layer[0].base_layer.weight, before):
+        assert read_adapter(copy).pairs
+    else:
+        with pytest.raises(CheckpointError, match="init_lora_weights"):
+            read_adapter(copy)
 
 
 def _without_one(row: dict[str, Tensor]) -> dict[str, Tensor]:
