@@ -75,6 +75,7 @@ def test_a_change_that_is_none_is_explained(change: str) -> None:
         ("data.modality_weights={'text→image'=-1}", "text→image"),
         ("optimiser.released_processes=8", "muon_learning_rate"),
         ("data.weights={nowhere=1}", "unknown source"),
+        ("model.dtype=bfloat16", "model.lora"),
         ('stage="other"', "not understood"),
     ],
 )

@@ -71,6 +71,15 @@ class ModelRecipe(_Part):
             raise ValueError("give either model.start (a model) or model.scratch (shapes)")
         return self
 
+    @model_validator(mode="after")
+    def _steps_are_kept(self) -> Self:
+        if self.dtype == "bfloat16" and self.lora is None:
+            raise ValueError(
+                "weights in bfloat16 have 8 bits, and most steps are too small to change them: "
+                "set model.lora, whose adapters are float32, or model.dtype to float32"
+            )
+        return self
+
 
 class SourceRecipe(_Part):
     """Where pairs come from: see `unite.data.sources.Source`. A plain path will do."""
