@@ -8,7 +8,7 @@ UniteError
 ├── DataError           a data file as a whole cannot be read
 ├── CheckpointError     a model is incomplete, unknown or not ours
 ├── RecipeError         a training recipe is wrong
-├── TrainingError       a process of a training run died
+├── TrainingError       a training run cannot go on
 ├── FilterError         a filter of a search cannot be read
 ├── StudyError          a study cannot be run or its arms cannot be compared
 └── LibraryError        a media library cannot be opened or does not fit the model
@@ -63,7 +63,7 @@ class RecipeError(UniteError):
 
 
 class TrainingError(UniteError):
-    """A process of a training run died; it has said why."""
+    """A training run cannot go on: one of its processes died, or its numbers are not finite."""
 
 
 class FilterError(UniteError):

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -14,8 +15,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from tests.model.test_later_qwen import LATER, tiny
+from tests.training.not_finite import spoilt
 
-from unite.errors import CheckpointError, DataError, RecipeError
+from unite.errors import CheckpointError, DataError, RecipeError, TrainingError
 from unite.model.checkpoint import load_model, save_model
 from unite.training.chunked import ChunkedStep
 from unite.training.recipe import load_recipe
@@ -31,6 +33,11 @@ def weights(run: Path) -> dict[str, torch.Tensor]:
 def distance(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> float:
     """How far apart two models are, all weights as one vector."""
     return float(torch.cat([(one[name] - other[name]).flatten() for name in one]).norm())
+
+
+def last_step(run: Path) -> int:
+    """Of the run's newest checkpoint."""
+    return max(int(path.name.removeprefix("checkpoint-")) for path in run.glob("checkpoint-*"))
 
 
 @pytest.fixture(scope="module")
@@ -185,6 +192,45 @@ def test_bad_samples_are_reported_and_the_plans_next_of_their_kind_come_instead(
     assert counted
     with pytest.raises(DataError, match=r"at most 0\.0% may be bad"):
         train(load_recipe("small-stage1", [*more, "data.max_bad_share=0"]), tmp_path / "strict")
+
+
+@pytest.mark.parametrize(("what", "more"), [
+    ("loss", []),
+    ("gradient", ["optimiser.max_grad_norm=0"]),
+    ("gradient", ["data.keep_decoded=false", "run.chunk_tokens=500"]),
+])  # fmt: skip
+def test_a_step_that_is_not_finite_ends_the_run_and_spoils_no_checkpoint(
+    changes: list[str], tmp_path: Path, what: str, more: list[str]
+) -> None:
+    recipe = load_recipe("small-stage1", [*changes, "run.save_every=1", "run.log_every=1", *more])
+    with pytest.raises(TrainingError, match=rf"{what} of step 3 is not a finite.*--resume"):
+        train(recipe, tmp_path, objective=spoilt(what, 3))
+    assert last_step(tmp_path) == 2
+    saved = load_file(tmp_path / "checkpoint-2" / "trained.safetensors")
+    assert all(bool(part.isfinite().all()) for part in saved.values())
+    assert not (tmp_path / "model").exists()
+    lines = (tmp_path / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line)["step"] for line in lines] == [1, 2]
+
+
+def test_all_processes_end_where_the_loss_of_one_is_not_finite(
+    changes: list[str], tmp_path: Path
+) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    shared = {**os.environ, "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "OMP_NUM_THREADS": "1"}
+    shared |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    words = [sys.executable, "-m", "tests.training.not_finite", str(tmp_path / "run"), *changes]
+    children = [
+        subprocess.Popen(
+            words, env={**shared, "RANK": rank, "LOCAL_RANK": rank}, stderr=subprocess.PIPE
+        )
+        for rank in "01"
+    ]
+    said = [child.communicate(timeout=300)[1].decode() for child in children]
+    assert [child.returncode for child in children] == [1, 1], said
+    assert all("loss of step 1 is not a finite number" in text for text in said), said
 
 
 def test_visual_tokens_on_disk_give_the_same_weights(

@@ -63,6 +63,7 @@ def fit(
 
     Raises:
         DataError: Too many samples cannot be read.
+        TrainingError: A loss or a gradient is not finite.
     """
     from datasets import Dataset
     from transformers import PrinterCallback, TrainerCallback, set_seed
@@ -207,6 +208,7 @@ def _arguments(recipe: Recipe, output: Path, plan: Plan) -> Any:
         bf16=False,
         use_cpu=not _has_gpu(),
         logging_steps=run.log_every,
+        logging_nan_inf_filter=False,  # it would log another number in its place
         save_steps=run.save_every,
         save_strategy="steps",
         eval_strategy="no",

@@ -14,7 +14,7 @@ from torch.distributed.tensor import DTensor
 def trained(network: nn.Module) -> dict[str, Tensor]:
     """The parameters that take a gradient, whole, on the CPU; all processes must call."""
     return {
-        name: _whole(part).contiguous()
+        name: whole(part).contiguous()
         for name, part in network.named_parameters()
         if part.requires_grad
     }
@@ -33,10 +33,11 @@ def make_whole(network: nn.Module) -> None:
     for module in network.modules():
         for name, part in list(module.named_parameters(recurse=False)):
             if isinstance(part, DTensor):
-                whole = nn.Parameter(_whole(part), requires_grad=part.requires_grad)
-                setattr(module, name, whole)
+                full = nn.Parameter(whole(part), requires_grad=part.requires_grad)
+                setattr(module, name, full)
 
 
-def _whole(part: Tensor) -> Tensor:
-    whole: Tensor = part.full_tensor() if isinstance(part, DTensor) else part
-    return whole.detach().cpu()
+def whole(part: Tensor) -> Tensor:
+    """All of a tensor, on the CPU; all processes must call."""
+    full: Tensor = part.full_tensor() if isinstance(part, DTensor) else part
+    return full.detach().cpu()

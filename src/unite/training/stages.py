@@ -58,6 +58,7 @@ def train(
     Raises:
         RecipeError: The run directory holds another run, or a source is missing.
         DataError: A pair or medium cannot be read.
+        TrainingError: A loss or a gradient is not finite.
     """
     finished = output / "model"
     _refuse_processes(recipe)

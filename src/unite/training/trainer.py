@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -10,17 +11,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
 import torch.distributed as dist
 from accelerate import DistributedType
 from sentence_transformers import SentenceTransformerTrainer
 from torch import Tensor, nn
 from torch.utils.data import BatchSampler, SequentialSampler
 
-from unite.loss.gather import world_size
+from unite.errors import TrainingError
+from unite.loss.gather import meeting_device, world_size
 from unite.loss.module import MamclLoss
 from unite.training.chunked import ChunkedStep, Hooks
 from unite.training.metrics import Figures
-from unite.training.sharded import fill, make_whole, trained
+from unite.training.sharded import fill, make_whole, trained, whole
 
 _KEPT = 2
 _TEMPERATURE = "log_temperature"
@@ -73,9 +76,34 @@ class UniteTrainer(SentenceTransformerTrainer):  # type: ignore[misc]
         scale = 1 / self.current_gradient_accumulation_steps
         with self.compute_loss_context_manager():
             loss: Tensor = self.step.run(model, inputs["step"], hooks, scale=scale)
+        self._refuse_not_finite("loss", float(loss))
         self.figures.add(self.loss)
         reported: Tensor = scale * loss
         return reported
+
+    def _get_grad_norm(self, model: nn.Module, grad_norm: Any = None) -> Any:
+        """What the trainer asks for before each step: it is taken only if the norm is finite."""
+        norm = super()._get_grad_norm(model, grad_norm)
+        if norm is not None:  # DeepSpeed may not know it
+            self._refuse_not_finite(
+                "gradient", float(whole(norm) if isinstance(norm, Tensor) else norm)
+            )
+        return norm
+
+    def _refuse_not_finite(self, what: str, value: float) -> None:
+        """End the run on all processes if the number of one is not finite."""
+        bad = not math.isfinite(value)
+        if world_size() > 1:
+            any_bad = torch.tensor([int(bad)], device=meeting_device())
+            dist.all_reduce(any_bad, op=dist.ReduceOp.MAX)
+            bad = bool(any_bad)
+        if bad:
+            raise TrainingError(
+                f"The {what} of step {self.state.global_step + 1} is not a finite number; the step "
+                "would spoil every weight. Checkpoints from before it stay.",
+                "If a picture or clip is at fault, mend it and --resume. Otherwise begin in "
+                "another directory with a smaller optimiser.learning_rate.",
+            )
 
     @contextmanager
     def _keeping(self, model: nn.Module) -> Iterator[None]:
