@@ -81,6 +81,11 @@ class UniteTrainer(SentenceTransformerTrainer):  # type: ignore[misc]
         reported: Tensor = scale * loss
         return reported
 
+    def get_decay_parameter_names(self, model: nn.Module) -> list[str]:
+        """What weight decay shrinks: it would pull a learned temperature towards 1."""
+        names = super().get_decay_parameter_names(model)
+        return [name for name in names if name != _TEMPERATURE]
+
     def _get_grad_norm(self, model: nn.Module, grad_norm: Any = None) -> Any:
         """What the trainer asks for before each step: it is taken only if the norm is finite."""
         norm = super()._get_grad_norm(model, grad_norm)
