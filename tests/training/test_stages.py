@@ -365,6 +365,25 @@ def test_adapters_touch_the_language_model_alone_and_are_merged(
     }  # fmt: skip
 
 
+def test_adapters_on_a_bf16_model_are_saved_without_rounding(
+    unbroken: Path, changes: list[str], tmp_path: Path
+) -> None:
+    more = [part for part in changes if "scratch" not in part]
+    more += [f"model.start={unbroken / 'model'}", "model.dtype=bfloat16", "optimiser.steps=2"]
+    recipe = load_recipe("small-stage2", [*more, "model.lora={rank=4, alpha=8}"])
+    train(recipe, tmp_path)
+    learned = load_file(tmp_path / "checkpoint-2" / "trained.safetensors")
+    start = starting_model(recipe).encoder.state_dict()
+    for name, found in weights(tmp_path).items():
+        wanted = start[name].float()
+        a_RI = learned.get(name.replace(".weight", ".lora_A.default.weight"))
+        if a_RI is not None:
+            b_OR = learned[name.replace(".weight", ".lora_B.default.weight")]
+            wanted += 8 / 4 * (b_OR @ a_RI)
+            assert not torch.equal(wanted, wanted.bfloat16().float())
+        assert torch.equal(found, wanted), name
+
+
 @pytest.mark.parametrize("name", ["tensorbord", "wandb"])
 def test_a_tracker_that_is_not_there_is_named_before_anything_begins(
     changes: list[str], tmp_path: Path, name: str

@@ -49,7 +49,9 @@ def fit(
     progress: Progress,
     objective: Objective = contrastive,
 ) -> None:
-    """Train a model in place: its encoder then holds the trained weights, adapters merged.
+    """Train a model in place: in the first process its encoder then holds the trained weights.
+
+    Adapters are merged in fp32.
 
     Args:
         recipe: What to do.
@@ -65,6 +67,7 @@ def fit(
         DataError: Too many samples cannot be read.
         TrainingError: A loss or a gradient is not finite.
     """
+    import torch
     from datasets import Dataset
     from transformers import PrinterCallback, TrainerCallback, set_seed
 
@@ -117,7 +120,9 @@ def fit(
         trainer.remove_callback(PrinterCallback)
         checkpoints = whole_checkpoints(output) if resume else []
         trainer.train(resume_from_checkpoint=str(checkpoints[-1]) if checkpoints else None)
-    if adapters is not None:
+    if adapters is not None and rank() == 0:
+        # As it is saved: bf16 would round what was learned, and a GPU may not have the room.
+        model.encoder.to("cpu", torch.float32)
         adapters.merge_and_unload()
     model.encoder.eval()
 
