@@ -384,6 +384,29 @@ def test_adapters_on_a_bf16_model_are_saved_without_rounding(
         assert torch.equal(found, wanted), name
 
 
+def test_a_run_does_not_go_on_from_another_start(
+    unbroken: Path, changes: list[str], tmp_path: Path
+) -> None:
+    start, run = tmp_path / "start", tmp_path / "run"
+    shutil.copytree(unbroken / "model", start)
+    more = [part for part in changes if "scratch" not in part]
+    more += [f"model.start={start}", "model.lora={rank=4, alpha=8}", "optimiser.steps=2"]
+    recipe = load_recipe("small-stage2", more)
+    train(recipe, run)
+    facts = json.loads((run / "run.json").read_text())
+    assert facts["start"] == load_model(str(start)).id
+    shutil.rmtree(run / "model")  # as if it had been killed before the end
+    other = load_model(str(start))
+    with torch.no_grad():
+        next(other.encoder.parameters()).mul_(2)
+    save_model(other, start)
+    with pytest.raises(RecipeError, match="began with has changed"):
+        train(recipe, run, resume=True)
+    assert json.loads((run / "run.json").read_text()) == facts
+    (run / "run.json").write_text(json.dumps({k: v for k, v in facts.items() if k != "start"}))
+    assert train(recipe, run, resume=True).exists()  # an older run does not say
+
+
 @pytest.mark.parametrize("name", ["tensorbord", "wandb"])
 def test_a_tracker_that_is_not_there_is_named_before_anything_begins(
     changes: list[str], tmp_path: Path, name: str

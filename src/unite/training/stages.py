@@ -79,8 +79,10 @@ def train(
         _refuse_other_data(output, pairs)
     plan = plan_run(recipe, pairs)
     model = _start(recipe, pairs)
-    if _main_process():
-        _write_run(output, recipe, plan, pairs)
+    if _main_process():  # it alone, because an id reads all weights: seconds for the largest models
+        if resume:
+            _refuse_other_start(output, model)
+        _write_run(output, recipe, plan, pairs, model)
         announce(plan)
     fit(recipe, output, model, pairs, plan, resume=resume, progress=progress, objective=objective)
     mixed = not recipe.loss.masked or recipe.loss.blend > 0
@@ -204,14 +206,31 @@ def _claim(recipe: Recipe, output: Path, *, resume: bool) -> None:
 
 def _refuse_other_data(output: Path, pairs: PairStore) -> None:
     """The plan of changed data is another one, and what is left of it is no rest of this run."""
-    facts = output / "run.json"
-    if not facts.exists() or not any(output.glob("checkpoint-*")):
-        return
-    if json.loads(facts.read_text(encoding="utf-8"))["data"]["digest"] != pairs.digest:
+    facts = _begun(output)
+    if facts is not None and facts["data"]["digest"] != pairs.digest:
         raise RecipeError(
             f"The data have changed since the run in {output} began.",
             "Put them back as they were, or begin in another directory with its model as start.",
         )
+
+
+def _refuse_other_start(output: Path, model: Model) -> None:
+    """A checkpoint holds what is trained alone: adapters fit the model that they began with."""
+    facts = _begun(output)
+    if facts is not None and facts.get("start", model.id) != model.id:  # older runs do not say it
+        raise RecipeError(
+            f"The model that the run in {output} began with has changed since.",
+            "Put it back as it was, or begin in another directory.",
+        )
+
+
+def _begun(output: Path) -> dict[str, Any] | None:
+    """What `run.json` says of a run that has a checkpoint to go on from."""
+    facts = output / "run.json"
+    if not facts.exists() or not any(output.glob("checkpoint-*")):
+        return None
+    row: dict[str, Any] = json.loads(facts.read_text(encoding="utf-8"))
+    return row
 
 
 def _learned(row: dict[str, Any]) -> dict[str, Any]:
@@ -246,10 +265,11 @@ def _given(recipe: Recipe, pairs: Iterable[Pair]) -> Model:
     return random_model(texts, seed=recipe.optimiser.seed, **recipe.model.scratch.model_dump())
 
 
-def _write_run(output: Path, recipe: Recipe, plan: Plan, pairs: PairStore) -> None:
+def _write_run(output: Path, recipe: Recipe, plan: Plan, pairs: PairStore, model: Model) -> None:
     row = {
         "stage": recipe.stage,
         "seed": recipe.optimiser.seed,
+        "start": model.id,
         "data": {
             "examples": plan.rows.size,
             "batches": len(plan.rows),
