@@ -122,6 +122,11 @@ def test_a_source_without_weight_may_be_empty() -> None:
     assert plan.sources == {"a": 8, "b": 0}
 
 
+def test_an_empty_source_is_named_also_where_its_size_would_be_its_weight() -> None:
+    with pytest.raises(DataError, match=r"empty \['b'\]"):
+        plan_rows({"a": 3, "b": 0}, None, batch_size=4, steps=2, seed=0)
+
+
 @pytest.mark.parametrize(
     ("sizes", "weights"),
     [

@@ -17,11 +17,12 @@ from safetensors.torch import load_file
 from tests.model.test_later_qwen import LATER, tiny
 from tests.training.not_finite import spoilt
 
+from unite.data.mixture import Plan
 from unite.errors import CheckpointError, DataError, RecipeError, TrainingError
 from unite.model.checkpoint import load_model, save_model
 from unite.training.chunked import ChunkedStep
-from unite.training.recipe import load_recipe
-from unite.training.stages import starting_model, train
+from unite.training.recipe import Recipe, load_recipe, sources_of
+from unite.training.stages import plan_run, read_store, starting_model, train
 
 pytestmark = pytest.mark.filterwarnings("ignore::Warning")  # of the trainer's own libraries
 
@@ -315,6 +316,34 @@ def test_a_run_does_not_go_on_with_other_data(
         train(load_recipe("small-stage1", more), run, resume=True)
     pairs.write_text(json.dumps(rows))
     assert train(load_recipe("small-stage1", more), run, resume=True).exists()
+
+
+def own(folder: Path, changes: list[str], *more: str, **rows: list[dict[str, Any]]) -> Recipe:
+    """A recipe of pair files with these rows."""
+    for name, held in rows.items():
+        (folder / f"{name}.json").write_text(json.dumps(held))
+    told = ", ".join(f'{name} = "{folder / name}.json"' for name in rows)
+    return load_recipe(
+        "small-stage1", [*changes, f"data.sources={{ {told} }}", "data.weights={}", *more]
+    )
+
+
+def pairs_to(target: dict[str, str], count: int) -> list[dict[str, Any]]:
+    return [{"query": {"text": f"query {n}"}, "candidate": target} for n in range(count)]
+
+
+def plan_of(recipe: Recipe, folder: Path) -> Plan:
+    return plan_run(recipe, read_store(sources_of(recipe), folder, recipe, lambda *_: None))
+
+
+def test_a_source_without_a_single_pair_is_named_however_few_its_rows(
+    changes: list[str], tmp_path: Path
+) -> None:
+    good, bad = pairs_to({"text": "t"}, 400), [{"query": {"text": "a"}}]
+    with pytest.raises(DataError, match=r"No row of the source 'bad'.*row 1: .*candidate"):
+        plan_of(own(tmp_path, changes, good=good, bad=bad), tmp_path)
+    mended = own(tmp_path, changes, good=good, bad=[*bad, good[0]])
+    assert plan_of(mended, tmp_path).sources["good"] > 0
 
 
 def test_more_processes_than_pairs_are_refused(

@@ -153,7 +153,9 @@ def _leaves(
     modality_weights: Mapping[str, float] | None,
 ) -> list[Leaf]:
     shares = dict(sizes) if weights is None else {name: weights.get(name, 1.0) for name in sizes}
-    empty = [name for name, size in sizes.items() if not size and shares[name] > 0]
+    # Without weights an empty source's share is zero too, but nobody has asked for that.
+    asked = [name for name in sizes if weights is None or shares[name] > 0]
+    empty = [name for name in asked if not sizes[name]]
     if empty or sum(shares.values()) <= 0 or min(shares.values()) < 0:
         raise DataError(
             f"The sources cannot be mixed: empty {empty}, weights {shares}.",

@@ -135,13 +135,20 @@ def read_store(
     """All pairs of a run, in its directory; rows that are no pairs are in `bad_rows.jsonl`.
 
     Raises:
-        DataError: A source cannot be read, or too many of its rows are no pairs.
+        DataError: A source cannot be read, none of its rows is a pair, or too many of all are none.
     """
     pairs = PairStore.build(
         sources,
         output / "pairs",
         progress=lambda done, total: progress("reading", done, total or 0),
     )
+    for first in pairs.bad:
+        if not pairs.sizes[first.source]:
+            raise DataError(
+                f"No row of the source {first.source!r} is a pair; its row {first.number}: "
+                f"{first.reason}",
+                "Mend it (`unite data check` lists all), or take it out of data.sources.",
+            )
     whole = len(pairs) + len(pairs.bad)
     if len(pairs.bad) > recipe.data.max_bad_share * whole:
         first = pairs.bad[0]
