@@ -346,6 +346,18 @@ def test_a_source_without_a_single_pair_is_named_however_few_its_rows(
     assert plan_of(mended, tmp_path).sources["good"] > 0
 
 
+@pytest.mark.parametrize(("weight", "steps"), [("1", 12), ("0.5", 12), ("0", 6)])
+def test_an_epoch_is_of_the_rows_that_may_be_drawn(
+    changes: list[str], tmp_path: Path, weight: str, steps: int
+) -> None:
+    rows = {"a": pairs_to({"text": "t"}, 96), "b": pairs_to({"image": "i.png"}, 96)}
+    epoch = ["optimiser.epochs=1", f"data.modality_weights={{'text→image'={weight}}}"]
+    plan = plan_of(own(tmp_path, changes, *epoch, **rows), tmp_path)
+    assert len(plan.rows) == steps
+    if weight == "0":
+        assert sorted(plan.rows.ravel()) == list(range(96))
+
+
 def test_more_processes_than_pairs_are_refused(
     changes: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -146,6 +146,12 @@ def parse_kind(label: str) -> int:
     return kind_of(Modality.parse(query), Modality.parse(target))
 
 
+def count_drawn(kind_N: Kinds, modality_weights: Mapping[str, float]) -> int:
+    """How many rows may be drawn: all but those of pairs of modalities whose weight is zero."""
+    never = [parse_kind(label) for label, by in modality_weights.items() if not by]
+    return int((~np.isin(kind_N, never)).sum())
+
+
 def _leaves(
     sizes: Mapping[str, int],
     kind_N: Kinds,

@@ -167,10 +167,10 @@ class LossRecipe(_Part):
 class OptimiserRecipe(_Part):
     """AdamW, or Muon for matrices and AdamW for the rest; cosine decay; batch size and length.
 
-    A run is `steps` long or, without them, `epochs` over all rows. `accumulation` global batches
-    make one step, each with its own negatives. `released_processes` gives the update of the
-    released code on so many processes, whose gradient was divided by their number: clipping and
-    epsilon are scaled with it.
+    A run is `steps` long or, without them, `epochs` over all rows that may be drawn.
+    `accumulation` global batches make one step, each with its own negatives. `released_processes`
+    gives the update of the released code on so many processes, whose gradient was divided by their
+    number: clipping and epsilon are scaled with it.
     """
 
     learning_rate: float = Field(1e-4, gt=0)

@@ -16,7 +16,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from unite.data.mixture import Plan, plan_batches
+from unite.data.mixture import Plan, count_drawn, plan_batches
 from unite.data.sources import Source
 from unite.data.store import PairStore
 from unite.errors import DataError, RecipeError
@@ -168,6 +168,7 @@ def plan_run(recipe: Recipe, pairs: PairStore) -> Plan:
         RecipeError: An epoch is shorter than a step.
     """
     optimiser, data = recipe.optimiser, recipe.data
+    drawn = count_drawn(pairs.kind_N, data.modality_weights)
     return plan_batches(
         pairs.sizes,
         pairs.kind_N,
@@ -176,7 +177,7 @@ def plan_run(recipe: Recipe, pairs: PairStore) -> Plan:
         batches=data.batches,
         g_min=data.g_min,
         batch_size=optimiser.batch_size,
-        steps=optimiser.length(len(pairs)) * optimiser.accumulation,
+        steps=optimiser.length(drawn) * optimiser.accumulation,
         seed=optimiser.seed,
     )
 
