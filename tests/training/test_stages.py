@@ -22,7 +22,13 @@ from unite.errors import CheckpointError, DataError, RecipeError, TrainingError
 from unite.model.checkpoint import load_model, save_model
 from unite.training.chunked import ChunkedStep
 from unite.training.recipe import Recipe, load_recipe, sources_of
-from unite.training.stages import plan_run, read_store, starting_model, train
+from unite.training.stages import (
+    compares_modalities,
+    plan_run,
+    read_store,
+    starting_model,
+    train,
+)
 
 pytestmark = pytest.mark.filterwarnings("ignore::Warning")  # of the trainer's own libraries
 
@@ -356,6 +362,26 @@ def test_an_epoch_is_of_the_rows_that_may_be_drawn(
     assert len(plan.rows) == steps
     if weight == "0":
         assert sorted(plan.rows.ravel()) == list(range(96))
+
+
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        ([], True),
+        (["data.g_min=4"], True),
+        (["loss.masked=true"], False),
+        (["loss.masked=true", "loss.blend=0.1"], True),
+        (["data.batches=single-modality"], False),
+        (["data.batches=single-source"], False),
+        (["data.modality_weights={'text→image'=0}"], False),
+    ],
+)
+def test_a_mixed_gallery_needs_modalities_that_met_in_training(
+    changes: list[str], tmp_path: Path, more: list[str], expected: bool
+) -> None:
+    rows = {"a": pairs_to({"text": "t"}, 40), "b": pairs_to({"image": "i.png"}, 40)}
+    recipe = own(tmp_path, changes, *more, **rows)
+    assert compares_modalities(recipe, plan_of(recipe, tmp_path)) is expected
 
 
 def test_more_processes_than_pairs_are_refused(

@@ -30,7 +30,8 @@ class Policy:
         positions: `1d`: plain 0..L-1, as the released weights were trained; `mrope`: Qwen's own.
         pooling: `last`: the hidden state of the last token; `mean`: the mean over an item's tokens.
         mixed_gallery: Whether scores of candidates of different modalities are on one scale;
-            False for a model trained with the mask of MAMCL, which never compares them.
+            False for a model whose training never compared them: by the mask of MAMCL, or because
+            every batch held one target modality.
         small_world: Whether the model knows nothing but the small world.
         matryoshka: Shorter lengths at which its first coordinates were trained to be a vector too.
     """

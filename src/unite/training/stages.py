@@ -85,14 +85,19 @@ def train(
         _write_run(output, recipe, plan, pairs, model)
         announce(plan)
     fit(recipe, output, model, pairs, plan, resume=resume, progress=progress, objective=objective)
-    mixed = not recipe.loss.masked or recipe.loss.blend > 0
-    done = replace(
-        model, policy=replace(model.policy, mixed_gallery=mixed), name=str(finished), directory=None
-    )
+    policy = replace(model.policy, mixed_gallery=compares_modalities(recipe, plan))
+    done = replace(model, policy=policy, name=str(finished), directory=None)
     if _main_process():
         save_model(done, finished, card=model_card(recipe, output))
     _part()
     return finished
+
+
+def compares_modalities(recipe: Recipe, plan: Plan) -> bool:
+    """Whether candidates of different modalities are each other's rivals in a run."""
+    rivals = not recipe.loss.masked or recipe.loss.blend > 0
+    targets = {label.partition("→")[2] for label in plan.modality_pairs}
+    return rivals and recipe.data.batches == "mixed" and len(targets) > 1
 
 
 def _part() -> None:
