@@ -67,7 +67,7 @@ def _last_figures(path: Path) -> str:
     if not last:
         return "None were logged.\n"
     names = list(last["pairs"]["all"])
-    return f"Step {last['step']}, over this process's part of the batches.\n\n" + _table(
+    return f"Step {last['step']}, over all rows since the log before.\n\n" + _table(
         ("query → target", *names),
         (
             (label, *(f"{figures[name]:.4g}" for name in names))
