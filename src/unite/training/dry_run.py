@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from unite.data.mixture import kind_label
+from unite.data.mixture import count_drawn, kind_label
 from unite.data.sampler import chunk, share_out
 from unite.model.config import BackboneConfig
 from unite.training.composition import Composition, compose
@@ -58,7 +58,7 @@ class DryRun:
         start: What it starts from.
         processes: As launched now, or as the recipe says.
         steps: Of the optimiser.
-        epochs: Examples over rows.
+        epochs: Examples over rows that may be drawn.
         rows_left_out: Rows of the sources that are no pairs.
         sampled: Rows that lengths were guessed on.
         too_long: Items of the sample above the token limit, which would be bad samples.
@@ -127,7 +127,7 @@ def dry_run(
         processes=processes,
         batch_size=plan.rows.shape[1],
         steps=len(plan.rows) // recipe.optimiser.accumulation,
-        epochs=plan.rows.size / len(pairs),
+        epochs=plan.rows.size / count_drawn(pairs.kind_N, recipe.data.modality_weights),
         sources={
             name: SourceUse(rows, plan.sources[name], plan.sources[name] / max(rows, 1))
             for name, rows in pairs.sizes.items()
