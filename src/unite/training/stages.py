@@ -79,7 +79,7 @@ def train(
         _refuse_other_data(output, pairs)
     plan = plan_run(recipe, pairs)
     model = _start(recipe, pairs)
-    if _main_process():  # it alone, because an id reads all weights: seconds for the largest models
+    if _main_process():  # an id reads all weights: 5 s on one core for 10⁹ of them in bf16
         if resume:
             _refuse_other_start(output, model)
         _write_run(output, recipe, plan, pairs, model)
