@@ -117,5 +117,5 @@ def test_damaged_weights_are_found(golden: Path) -> None:
     model: Model = load_model(str(golden / "checkpoint"), dtype="float32")
     with torch.no_grad():
         next(model.encoder.parameters()).fill_(float("nan"))
-    with pytest.raises(CheckpointError, match="length nan"):
+    with pytest.raises(CheckpointError, match=r"no finite vector.*damaged"):
         check_model(model)

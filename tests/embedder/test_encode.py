@@ -100,4 +100,4 @@ def test_a_vector_that_is_not_finite_is_a_row_with_a_reason(
         weight_VD.copy_(kept_VD)
     assert np.isfinite(np.asarray(sound)).all()
     assert isinstance(broken, ItemError)
-    assert "unite model check" in str(broken)
+    assert "no finite vector" in str(broken)

@@ -118,7 +118,7 @@ class BatchEncoder:
 def _not_finite() -> ItemError:
     return ItemError(
         "The network gave no finite vector.",
-        "Compute in another dtype, or see whether the weights are whole: unite model check.",
+        "The weights are damaged, or overflow in this dtype: try float32.",
     )
 
 

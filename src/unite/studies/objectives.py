@@ -119,9 +119,13 @@ class ShapedLoss(MamclLoss, TrainerCallback):  # type: ignore[misc]
         over_NK = score_NK - score_NK[own_N, own_N][:, None]
 
         key_ids_K, also_K = (torch.cat((ids[candidate], ids[negative])) for ids in (id_R, also_R))
-        wanted_N = id_R[candidate]
-        same_NK = (wanted_N[:, None] == key_ids_K) | (wanted_N[:, None] == also_K)
-        same_NK[:, : len(own_N)] |= id_R[query][:, None] == id_R[query]
+        query_N, wanted_N = id_R[query], id_R[candidate]
+        alike_NN = query_N[:, None] == query_N
+        same_NK = torch.zeros_like(score_NK, dtype=torch.bool)
+        same_NK[:, : len(own_N)] = alike_NN
+        for held_K in (key_ids_K, also_K):  # by the recipe's loss: see `mamcl_loss`
+            answers_NK = (wanted_N[:, None] == held_K).float()
+            same_NK |= (query_N[:, None] == held_K) | (alike_NN.float() @ answers_NK > 0)
         modality_K = torch.cat((modality_R[candidate], modality_R[negative]))
         near_NK = modality_R[candidate][:, None] == modality_K
         self.kinds_A = modality_R[query] * 8 + modality_R[candidate]
