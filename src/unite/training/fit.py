@@ -122,7 +122,8 @@ def fit(
         trainer.train(resume_from_checkpoint=str(checkpoints[-1]) if checkpoints else None)
     if adapters is not None and rank() == 0:
         # As it is saved: bf16 would round what was learned, and a GPU may not have the room.
-        model.encoder.to("cpu", torch.float32)
+        for part in model.encoder.parameters():  # a module that was sharded refuses to be moved
+            part.data = part.data.to("cpu", torch.float32)
         adapters.merge_and_unload()
     model.encoder.eval()
 
