@@ -80,7 +80,9 @@ def test_a_run_equals_itself_and_a_report_is_written(
     found = json.loads(result.output)
     assert {task["difference"]["p"] for task in found["tasks"]} == {1.0}
     assert found["only"] == found["notes"] == []
-    assert "p of a paired" in unite("eval", "compare", saved, saved).output
+    table = unite("eval", "compare", saved, saved).output
+    assert "[interval at 95 %]; p of a paired" in table
+    assert "…" not in table  # no number is cut, however narrow the terminal
     out = tmp_path / "report"
     result = unite("eval", "report", saved, saved, "-o", out)
     assert result.exit_code == 0, result.exception

@@ -69,8 +69,8 @@ def _state(need: Need, root: Path) -> str:
 
 def comparison(found: Comparison, names: tuple[str, str]) -> Table:
     """What two runs reached and what separates them."""
-    grid = _grid("second less first, percent; [interval at 95 %]; p of a paired permutation test")
-    grid.add_column("task", no_wrap=True)
+    grid = _grid("second less first, percent; \\[interval at 95 %]; p of a paired permutation test")
+    grid.add_column("task", overflow="fold", min_width=12)  # it gives way, so that no number is cut
     for name in ("queries", "metric", *names, "change", "p"):
         grid.add_column(name, justify="right", no_wrap=True)
     for task in found.tasks:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -18,6 +17,7 @@ from unite.evaluation.metrics import Ranks
 from unite.evaluation.results import Case, Result, Score
 from unite.evaluation.runner import Run
 from unite.evaluation.versions import versions
+from unite.media.source import file_digest
 from unite.whole import whole, write_text
 
 FORMAT = 2
@@ -95,7 +95,7 @@ def write_run(
         "versions": versions(),
         "settings": dict(settings),
         "benchmarks": {one.name: _source(one, data) for one in benchmarks},
-        "ranks": _digest(ranks_path(path)),
+        "ranks": file_digest(ranks_path(path)),
         "scores": [result.score.to_json() for result in run.results],
         "failures": [
             {"task": result.score.task, "split": result.score.split, **asdict(failure)}
@@ -156,7 +156,7 @@ def read_ranks(run: Saved) -> dict[Key, dict[str, Asked]]:
     file = ranks_path(run.path)
     if not file.exists():
         raise DataError(f"{file} is not there.", "It lies beside the JSON of its run.")
-    if run.ranks_digest != _digest(file):
+    if run.ranks_digest != file_digest(file):
         raise DataError(
             f"{file} does not belong to {run.path}.",
             "Run it again: unite eval run SUITE -m MODEL -o OUT.json embeds only what is new.",
@@ -179,11 +179,6 @@ def _source(benchmark: Benchmark, data: Path) -> dict[str, str]:
 
 def _frames(nframes: int | None) -> str:
     return "the model's own" if nframes is None else str(nframes)
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _write_ranks(path: Path, results: Sequence[Result]) -> None:

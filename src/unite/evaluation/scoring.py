@@ -73,7 +73,7 @@ def score_task(
     again = None
     if rerank and task.pools is None:
         again_ranks = _reranked(task, queries, candidates, place_C)
-        again, _ = measure(again_ranks, _gallery_size(task), task.metrics, seed)
+        again, _ = measure(again_ranks, task.gallery_size, task.metrics, seed)
     return Result(
         score=_score(task, rows, queries, candidates, seed, again),
         query_ids=[str(item.id) for item in task.queries],
@@ -168,14 +168,14 @@ def _score(
     again: dict[str, float] | None,
 ) -> Score:
     ranks = [row.ranks for row in rows]
-    metrics, intervals = measure(ranks, _gallery_size(task), task.metrics, seed, task.query_groups)
+    metrics, intervals = measure(ranks, task.gallery_size, task.metrics, seed, task.query_groups)
     sizes = None if task.pools is None else [len(pool) for pool in task.pools]
     return Score(
         task=task.name,
         split=task.split,
         family=task.family,
         queries=len(task.queries),
-        candidates=len(set(task.candidate_groups)) or len(task.candidates),
+        candidates=len(task.candidates) if task.pools is not None else task.gallery_size,
         main_score=task.main_score,
         metrics=metrics,
         intervals=intervals,
@@ -186,12 +186,6 @@ def _score(
         reranked=again,
         pools=None if not sizes else (min(sizes), max(sizes)),
     )
-
-
-def _gallery_size(task: Task) -> int:
-    if task.pools is None:
-        return len(set(task.candidate_groups)) or len(task.candidates)
-    return max((len(pool) for pool in task.pools), default=0)
 
 
 def _wrong_modality(task: Task, rows: Sequence[_Judged]) -> float | None:

@@ -59,6 +59,13 @@ class Task:
         """Queries, then candidates."""
         return (*self.queries, *self.candidates)
 
+    @property
+    def gallery_size(self) -> int:
+        """The most candidates that a query is asked of; of a group only one counts."""
+        if self.pools is not None:
+            return max(map(len, self.pools), default=0)
+        return len(set(self.candidate_groups)) or len(self.candidates)
+
     def frames_of(self, item: Item) -> int | None:
         """Frames with which an item of it is embedded: words and pictures know of none."""
         return self.nframes if item.videos else None
