@@ -33,7 +33,7 @@ def test_smoke_and_full_take_a_folder_each(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "unite.cli.main", *words]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert "holds a study on a world of 40 scenes; --budget smoke takes one of 200" in done.stderr
+    assert "holds runs on a world of 40 scenes; --budget smoke takes one of 200" in done.stderr
     assert "Give each budget a folder of its own" in done.stderr
 
 
@@ -55,3 +55,26 @@ def test_a_study_runs_tells_its_cost_and_reports(tmp_path: Path) -> None:
     assert "No verdict: the reference arm 'last token' has not learned" in done.stdout
     report = (tmp_path / "out" / "report.md").read_text()
     assert "6 of 6 runs finished" in report
+
+
+@pytest.mark.slow
+def test_studies_that_share_a_folder_share_their_runs(tmp_path: Path) -> None:
+    build_world(tmp_path / "world", 40, 3)
+    words = ["--data", str(tmp_path / "world"), "--share", str(tmp_path / "both")]
+    words += ["--budget", "0.01", "--seeds", "1", "--set", "optimiser.batch_size=16"]
+
+    def run(name: str, *more: str) -> str:
+        command = [sys.executable, "-m", "unite.cli.main", "study", name]
+        command += ["-o", str(tmp_path / name), *words, *more]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    run("pooling")
+    last = (tmp_path / "pooling" / "report.md").read_text()
+    assert "2 of 2 runs finished" in last
+    assert "2 runs, 4 stages to train; 2 are done" in run("positions", "--dry-run")
+    run("positions")
+    assert "2 of 2 runs finished" in (tmp_path / "positions" / "report.md").read_text()
+    assert len(list((tmp_path / "both" / "runs").iterdir())) == 6
+    assert not (tmp_path / "pooling" / "runs").exists()

@@ -2,10 +2,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.studies.conftest import first, second
+from tests.studies.conftest import NARROW, first, second
 
 from unite.errors import StudyError
-from unite.studies.arm import Arm, Setting
+from unite.studies.arm import Arm, Setting, Stage
 from unite.studies.grid import nodes_of
 from unite.studies.node import FAILURE, Run, fingerprint, plan, write_json
 
@@ -60,6 +60,23 @@ def test_names_depend_on_what_is_learned(change: str, setting: Setting, tmp_path
     found = set(names(plan(arms(), setting, tmp_path)))
     other = replace(setting, changes=(*setting.changes, change))
     assert not found & set(names(plan(arms(), other, tmp_path)))
+
+
+def test_a_default_is_the_same_said_or_unsaid(setting: Setting, tmp_path: Path) -> None:
+    found = names(plan(arms(), setting, tmp_path))
+    for said, same in {
+        "model.positions=1d": True,
+        "model.pooling=last": True,
+        "model.positions=mrope": False,
+        "model.pooling=mean": False,
+    }.items():
+        stages = (Stage("small-stage1", (*NARROW, said)), second("loss.masked=false"))
+        (run,) = plan([Arm("one", stages)], setting, tmp_path)
+        assert ([node.folder.name for node in run.nodes] == found[:2]) is same
+    # A given start may have been trained with others: there nothing said is another thing.
+    stages = (first(), second("loss.masked=false", "model.pooling=last"))
+    (run,) = plan([Arm("one", stages)], setting, tmp_path)
+    assert run.last.folder.name != found[1]
 
 
 def test_names_depend_on_data_seed_and_objective(setting: Setting, tmp_path: Path) -> None:

@@ -130,7 +130,7 @@ def test_tuning_arms_are_scored_on_the_tuning_queries(made: Made, tmp_path: Path
     (table,) = score_tables(study, outcomes)
     assert "tuning queries" in table.title
     assert table.rows[0][2] == "100.0"
-    (run,) = results(study, Setting(data=str(tmp_path)), outcomes, [], tmp_path)["runs"]
+    (run,) = results(study, Setting(data=str(tmp_path)), outcomes, [])["runs"]
     assert (run["queries"], run["scores"]["fine"]) == ("tuning", 1.0)
 
 

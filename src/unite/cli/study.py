@@ -11,6 +11,7 @@ import typer
 
 if TYPE_CHECKING:
     from unite.studies.arm import Setting
+    from unite.studies.outcome import Outcomes
     from unite.studies.registry import Budget
     from unite.studies.study import Study
 
@@ -53,6 +54,13 @@ def study(
             min=0, max=1, help="R@1 without which nothing is said.", show_default="the study's"
         ),
     ] = None,
+    share: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of the small world and the runs, where several studies share them.",
+            show_default="the study's",
+        ),
+    ] = None,
     jobs: Annotated[
         int, typer.Option(min=1, help="Runs side by side, each then in a single process.")
     ] = 1,
@@ -67,14 +75,18 @@ def study(
 
     Interrupted and run again, it goes on where it stopped; runs that failed are tried again.
     """
+    from unite.cli.progress import progress_bars
     from unite.studies.arm import Setting
+    from unite.studies.pictures import assert_drawable
     from unite.studies.registry import find_budget, find_study
+    from unite.studies.study import conduct
 
     found, size = find_study(name), find_budget(budget)
     if floor is not None:
         found = replace(found, floor=replace(found.floor, least=floor, usual=found.floor.least))
+    kept = (share or out).resolve()
     setting = Setting(
-        data=str((data or _world(out, size, budget)).resolve()),
+        data=str((data or _world(kept, size, budget)).resolve()),
         stage1=stage1,
         stage2=stage2,
         changes=tuple(change or ()),
@@ -84,21 +96,24 @@ def study(
         eval_data=None if eval_data is None else str(eval_data.resolve()),
     )
     if dry_run:
-        _tell(found, setting, out, jobs)
+        _tell(found, setting, kept, jobs)
         return
-    _run(found, setting, out, jobs, math.inf if hours is None else hours)
-
-
-def _run(found: Study, setting: Setting, out: Path, jobs: int, hours: float) -> None:
-    from unite.cli.progress import progress_bars
-    from unite.studies.pictures import assert_drawable
-    from unite.studies.report import sentence, write_report
-    from unite.studies.study import conduct
-
     assert_drawable()
-    out = out.resolve()
     with progress_bars() as show:
-        outcomes = conduct(found, setting, out, jobs=jobs, hours=hours, progress=show)
+        outcomes = conduct(
+            found,
+            setting,
+            kept,
+            jobs=jobs,
+            hours=math.inf if hours is None else hours,
+            progress=show,
+        )
+    _report(found, setting, outcomes, out.resolve())
+
+
+def _report(found: Study, setting: Setting, outcomes: Outcomes, out: Path) -> None:
+    from unite.studies.report import sentence, write_report
+
     for verdict in write_report(found, setting, outcomes, out):
         typer.echo(f"{verdict.claim.text}\n  {sentence(verdict)}")
     typer.echo(f"{out / 'report.html'}")
@@ -111,8 +126,8 @@ def _run(found: Study, setting: Setting, out: Path, jobs: int, hours: float) -> 
         raise typer.Exit(3)
 
 
-def _world(out: Path, size: Budget, budget: str) -> Path:
-    """The study's own small world.
+def _world(kept: Path, size: Budget, budget: str) -> Path:
+    """The small world of the runs that are kept in a folder.
 
     Raises:
         StudyError: The folder has one of another size.
@@ -121,12 +136,12 @@ def _world(out: Path, size: Budget, budget: str) -> Path:
     from unite.errors import StudyError
     from unite.world.build import FACTS, build_world, read_facts
 
-    world = out / "world"
+    world = kept / "world"
     if (world / FACTS).exists() and read_facts(world).size != size.world:
         raise StudyError(
-            f"{out} holds a study on a world of {read_facts(world).size} scenes; --budget {budget} "
+            f"{kept} holds runs on a world of {read_facts(world).size} scenes; --budget {budget} "
             f"takes one of {size.world}.",
-            "Give each budget a folder of its own: -o DIR.",
+            "Give each budget a folder of its own: -o DIR, or --share DIR.",
         )
     with progress_bars() as show:
         build_world(
@@ -138,18 +153,18 @@ def _world(out: Path, size: Budget, budget: str) -> Path:
     return world
 
 
-def _tell(found: Study, setting: Setting, out: Path, jobs: int) -> None:
+def _tell(found: Study, setting: Setting, kept: Path, jobs: int) -> None:
     """The runs that are wanted and the time that is left."""
     from unite.studies.estimate import estimate
     from unite.studies.scoring import assert_there
     from unite.studies.study import planned, side_by_side
 
-    runs = planned(found, side_by_side(setting, jobs), out.resolve())
+    runs = planned(found, side_by_side(setting, jobs), kept)
     assert_there(setting.suites, setting.scored_in)
     for run in runs:
         state = "done" if run.last.done else run.reason or "to do"
         typer.echo(f"{run.last.folder.name}  {run.arm.name}, seed {run.seed}: {state}")
-    cost = estimate(runs, out.resolve())
+    cost = estimate(runs, kept)
     typer.echo(f"{len(runs)} runs, {cost.nodes} stages to train; {cost.done} are done")
     for stage, speed in cost.pairs_per_second.items():
         typer.echo(f"  {stage}: {speed:.0f} pairs a second, measured")

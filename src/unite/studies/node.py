@@ -21,6 +21,8 @@ SPEC, TRAINED, RESULT, FAILURE = "spec.json", "trained.json", "result.json", "fa
 LOG = "log.txt"
 FACTS = "world.json"
 _ID = 12
+_UNSAID = {"positions": "1d", "pooling": "last"}
+"""What a model from random weights has where its recipe says nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,8 +176,11 @@ def _shaping(recipe: Recipe, parent: Node | None) -> dict[str, Any]:
     """A recipe without what says where things lie or how the run is carried out."""
     row = recipe.model_dump(mode="json", exclude={"run"})
     row["data"].pop("root")
+    model = row["model"]
     if parent is not None:
-        row["model"]["start"] = parent.folder.name
+        model["start"] = parent.folder.name
+    elif model["start"] is None:
+        model |= {key: None for key, value in _UNSAID.items() if model[key] == value}
     return row
 
 

@@ -59,18 +59,19 @@ def write_report(study: Study, setting: Setting, outcomes: Outcomes, folder: Pat
     Raises:
         StudyError: A library for pictures or intervals is not installed.
     """
+    folder.mkdir(parents=True, exist_ok=True)
     found = verdicts(study, setting, outcomes)
     pictures = draw(study, outcomes, found, folder)
     total = max(len(planned(study, setting, folder)), len(outcomes.runs))
     blocks = list(_blocks(study, setting, outcomes, found, pictures, total))
     write_text(folder / "report.md", "\n\n".join(_markdown(block) for block in blocks) + "\n")
     write_text(folder / "report.html", _html(study.title, blocks, folder))
-    write_json(folder / "results.json", results(study, setting, outcomes, found, folder))
+    write_json(folder / "results.json", results(study, setting, outcomes, found))
     return found
 
 
 def results(
-    study: Study, setting: Setting, outcomes: Outcomes, found: Sequence[Verdict], folder: Path
+    study: Study, setting: Setting, outcomes: Outcomes, found: Sequence[Verdict]
 ) -> dict[str, Any]:
     """All of it as a JSON object; numbers that are not there are null."""
     told_setting = {
