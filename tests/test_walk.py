@@ -59,6 +59,7 @@ def test_the_page_has_its_commands() -> None:
     assert len(COMMANDS) >= 8
 
 
+@pytest.mark.slow
 def test_every_command_of_the_page_runs(home: Path) -> None:
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     for command in COMMANDS:

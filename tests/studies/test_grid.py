@@ -93,6 +93,7 @@ def test_a_model_that_is_there_is_scored_though_its_beginning_is_gone(
     assert last.reason() is not None  # it was tried
 
 
+@pytest.mark.slow
 def test_what_a_beginning_had_spoilt_is_left_to_do_once_that_is_mended(
     setting: Setting, tmp_path: Path
 ) -> None:

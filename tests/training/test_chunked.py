@@ -147,7 +147,11 @@ def test_a_scaled_step_has_a_scaled_gradient(small_world: Path, tmp_path: Path) 
 
 @pytest.mark.parametrize(
     ("world", "kind"),
-    [(2, "ddp"), (2, "fsdp"), pytest.param(4, "ddp", marks=pytest.mark.slow)],
+    [
+        (2, "ddp"),
+        pytest.param(2, "fsdp", marks=pytest.mark.slow),
+        pytest.param(4, "ddp", marks=pytest.mark.slow),
+    ],
 )
 def test_any_number_of_processes_gives_one_gradient(
     small_world: Path, tmp_path: Path, world: int, kind: str
