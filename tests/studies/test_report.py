@@ -56,6 +56,7 @@ def test_it_says_all_three_verdicts_with_their_numbers(folder: Path) -> None:
     assert RULE in text
     assert "nothing is said before 'b' reaches R@1 0.30" in text
     assert "One world." in text
+    assert "- mixed gallery: one gallery of texts, pictures and clips" in text
 
 
 def test_scores_have_their_spread_and_failures_their_row(folder: Path) -> None:

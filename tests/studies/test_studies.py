@@ -23,6 +23,7 @@ def test_its_claims_and_floor_are_about_arms_that_are_run(
         assert claim.text.endswith(".")
         named |= {name for each in claim.comparisons for name in (each.arm, each.other)}
     assert named <= arms
+    assert all(metric.meaning for metric in study.metrics)
     assert 0 < study.floor.least < 1
 
 

@@ -151,9 +151,10 @@ def _second(setting: Setting, kinds: Sequence[str]) -> Stage:
 COMPOSITION = Study(
     name="composition",
     title="What text, image and video pairs teach, stage by stage",
-    question="Equal budgets of each kind of pair and of their mixes in stage 1, from one untrained "
-    "model a seed; then instruction tuning after the full mix with more pairs of one kind, and "
-    "fine text–video pairs in one stage or the other.",
+    question="Equal budgets of each kind of pair (TT text–text, TI text–image, TV text–video, the "
+    "last coarse and fine) and of their mixes in stage 1, from one untrained model a seed; then "
+    "instruction tuning after the full mix with more pairs of one kind, and fine text–video pairs "
+    "in one stage or the other.",
     phases=(stage_one, stage_two, fine_first_or_last),
     claims=claims,
     metrics=(
@@ -176,13 +177,15 @@ COMPOSITION = Study(
     limits=(
         "Arms of stage 1 are judged by bare captions, half of them coarse and half fine: other "
         "tasks are asked with instructions, whose words stage 1 has never seen.",
-        "Text to image and text to video are different tasks, and which is the harder one is not "
-        "taken out of their comparison.",
+        "Text to image and text to video are different tasks; their comparison does not correct "
+        "for one being harder.",
         "Fine clips in stage 1 are a quarter of it, in stage 2 three tenths of that; stage 1 has "
         "both directions and all negatives, stage 2 one direction and MAMCL's mask.",
-        "Mixes share equally among their kinds, so that video has two of three parts beside text "
-        "or images alone. Text–image pairs repeated in stage 2 are four fifths coarse.",
-        "Pairs are equal, distinct rows are not: a kind of clips has half as many as images have.",
+        "A mix gives its kinds equal shares. Coarse and fine clips are two kinds, so two thirds of "
+        "TT + TV and of TI + TV are clips. Text–image pairs repeated in stage 2 are four fifths "
+        "coarse.",
+        "All arms see equally many pairs, but not equally many distinct ones: a kind of clips has "
+        "half as many as pictures have.",
         "Pairs are counted, not tokens: a clip costs more than a picture, and a picture more than "
         "a sentence.",
         "All kinds show the same world: differences between real corpora are not in it.",

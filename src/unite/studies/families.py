@@ -35,32 +35,82 @@ def _captioned(task: TaskResult) -> bool:
     return _pure(task) and task.family in ("coarse", "fine")
 
 
-PURE = Metric("one modality", _pure)
-"""Galleries of one modality each."""
-MIXED = Metric("mixed gallery", lambda task: _seen(task) and task.family == "mixed")
-WRONG = Metric(
-    "wrong modality", lambda task: _seen(task) and task.family == "mixed", "wrong modality"
+PURE = Metric("one modality", _pure, "all tasks but the mixed gallery")
+MIXED = Metric(
+    "mixed gallery",
+    lambda task: _seen(task) and task.family == "mixed",
+    "one gallery of texts, pictures and clips",
 )
-UNSEEN = Metric("new combinations", _pure_new)
-TEXT = Metric("text", lambda task: _pure(task) and task.kind == "text→text")
-IMAGE = Metric("image–text", lambda task: _pure(task) and _kind(task, "image"))
-VIDEO = Metric("video–text", lambda task: _pure(task) and _kind(task, "video"))
-COARSE = Metric("coarse", lambda task: _pure(task) and task.family == "coarse")
-FINE = Metric("fine", lambda task: _pure(task) and task.family == "fine")
-TO_IMAGE = Metric("text→image", lambda task: _captioned(task) and task.kind == "text→image")
-TO_VIDEO = Metric("text→video", lambda task: _captioned(task) and task.kind == "text→video")
+WRONG = Metric(
+    "wrong modality",
+    MIXED.takes,
+    "the share of first hits there that are of another modality than was asked for",
+    what="wrong modality",
+)
+UNSEEN = Metric(
+    "new combinations",
+    _pure_new,
+    "the same as one modality, of scenes whose kind training never saw",
+)
+TEXT = Metric("text", lambda task: _pure(task) and task.kind == "text→text", "text to text")
+IMAGE = Metric(
+    "image–text",
+    lambda task: _pure(task) and _kind(task, "image"),
+    "every task between text and pictures, in either direction",
+)
+VIDEO = Metric(
+    "video–text",
+    lambda task: _pure(task) and _kind(task, "video"),
+    "every task between text and clips, in either direction",
+)
+COARSE = Metric(
+    "coarse", lambda task: _pure(task) and task.family == "coarse", "captions that leave things out"
+)
+FINE = Metric("fine", lambda task: _pure(task) and task.family == "fine", "what is told in full")
+TO_IMAGE = Metric(
+    "text→image",
+    lambda task: _captioned(task) and task.kind == "text→image",
+    "captions, coarse and fine, that ask for a picture",
+)
+TO_VIDEO = Metric(
+    "text→video",
+    lambda task: _captioned(task) and task.kind == "text→video",
+    "captions, coarse and fine, that ask for a clip",
+)
 CAPTIONS = Metric(
-    "captions", lambda task: _captioned(task) and task.kind.removeprefix("text→") in _CAPTIONED
+    "captions",
+    lambda task: _captioned(task) and task.kind.removeprefix("text→") in _CAPTIONED,
+    "bare captions, coarse and fine, that ask for a text, a picture or a clip",
 )
 """What stage 1 alone teaches: a bare caption, coarse or fine, asks for a text, an image or a clip.
 Other directions are asked with instructions, which are words that stage 1 has never seen."""
-TEMPORAL = Metric("temporal", lambda task: _pure(task) and task.family == "temporal")
-INSTRUCTED = Metric("instructed", lambda task: _pure(task) and task.family in _INSTRUCTED)
-COMPOSED = Metric("composed", lambda task: _pure(task) and task.family == "composed")
-QUESTIONS = Metric("questions", lambda task: _pure(task) and task.family == "questions")
+TEMPORAL = Metric(
+    "temporal",
+    lambda task: _pure(task) and task.family == "temporal",
+    "captions of clips that only differ in what happens",
+)
+INSTRUCTED = Metric(
+    "instructed",
+    lambda task: _pure(task) and task.family in _INSTRUCTED,
+    "composed tasks and questions together",
+)
+COMPOSED = Metric(
+    "composed",
+    lambda task: _pure(task) and task.family == "composed",
+    "a picture or clip and a change, with the sources in the gallery",
+)
+QUESTIONS = Metric(
+    "questions",
+    lambda task: _pure(task) and task.family == "questions",
+    "questions about a picture",
+)
 TEXT_ONLY = Metric(
-    "text alone", lambda task: task.task.endswith("_text_only") and task.split != NEW
+    "text alone",
+    lambda task: task.task.endswith("_text_only") and task.split != NEW,
+    "a control: composed tasks without their picture or clip",
 )
 VISUAL_ONLY = Metric(
-    "picture or clip alone", lambda task: task.task.endswith("_visual_only") and task.split != NEW
+    "picture or clip alone",
+    lambda task: task.task.endswith("_visual_only") and task.split != NEW,
+    "a control: composed tasks without their change",
 )

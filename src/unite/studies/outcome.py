@@ -47,12 +47,14 @@ class Metric:
     Attributes:
         name: As tables call it.
         takes: Which tasks count.
+        meaning: What that is, for readers of a table.
         what: `answer`: the first hit is an answer; `wrong modality`: it is of a modality that
             was not asked for.
     """
 
     name: str
     takes: Callable[[TaskResult], bool]
+    meaning: str = ""
     what: Literal["answer", "wrong modality"] = "answer"
 
     def values(self, outcome: Outcome, part: Part = "all") -> dict[str, Values]:

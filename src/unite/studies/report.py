@@ -156,6 +156,10 @@ def _blocks(
     for title, name in pictures.items():
         yield "p", title
         yield "picture", Path(name)
+    yield "p", "What the columns are, all but new combinations on scenes like those of training:"
+    yield from (("li", f"{metric.name}: {metric.meaning}") for metric in study.metrics)
+    yield "li", "gap: the mean distance between the mean vectors of two modalities"
+    yield "li", "pairs/s: the speed of training"
     tables = [*score_tables(study, outcomes), family_table(outcomes, study.part)]
     if outcomes.failures:
         tables.append(failure_table(outcomes))
@@ -166,6 +170,10 @@ def _blocks(
     yield from (("li", text) for text in (*_conditions(setting, outcomes, total), *study.limits))
 
 
+def _length(scale: float) -> str:
+    return "in full" if scale == 1 else f"{scale:g} of their length"
+
+
 def _is_world(setting: Setting) -> bool:
     return (Path(setting.data) / FACTS).exists()
 
@@ -173,7 +181,7 @@ def _is_world(setting: Setting) -> bool:
 def _conditions(setting: Setting, outcomes: Outcomes, total: int) -> Iterator[str]:
     finished = sum(len(outcomes.of(arm)) for arm in outcomes.arms)
     yield (
-        f"Recipes {setting.stage1} and {setting.stage2}, {setting.scale:g} of their length; seeds "
+        f"Recipes {setting.stage1} and {setting.stage2}, {_length(setting.scale)}; seeds "
         f"{', '.join(map(str, setting.seeds))}; {finished} of {total} runs finished."
     )
     own: dict[str, tuple[int, ...]] = {}
