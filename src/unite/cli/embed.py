@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from unite.cli.printable import skipped
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -124,8 +126,8 @@ def _run(
     from unite.data.items import read_items
     from unite.data.vectors import embed_file, embed_stream, embed_with, retry_failed
 
-    skipped: Counter[str] = Counter()
-    records = read_items(items, lambda path: skipped.update([path.suffix.lower() or path.name]))
+    passed: Counter[str] = Counter()
+    records = read_items(items, lambda path: passed.update([path.suffix.lower() or path.name]))
     with progress_bars() as show:
 
         def on_row(done: int, failed: int) -> None:
@@ -143,9 +145,8 @@ def _run(
             outcome = embed_with(work, output, records, kind, restart=restart, on_row=on_row)
         else:
             outcome = embed_file(output, records, encoder, kind, restart=restart, on_row=on_row)
-    if skipped:
-        kinds = ", ".join(f"{number} {kind}" for kind, number in skipped.most_common())
-        typer.echo(f"passed over, as no picture, clip or text: {kinds}", err=True)
+    if passed:
+        typer.echo(skipped(dict(passed.most_common())), err=True)
     return outcome
 
 

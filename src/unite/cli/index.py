@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from unite.cli.printable import printable
+from unite.cli.printable import printable, skipped
 from unite.library.segments import How
 
 if TYPE_CHECKING:
@@ -193,7 +193,9 @@ def _in_words(outcome: Outcome) -> str:
 
 
 def _report(outcome: Outcome) -> None:
-    """Failures and notes on stderr, the first of them in full; equal notes once."""
+    """What was skipped, failures and notes on stderr, the first in full; equal notes once."""
+    if outcome.kinds_skipped:
+        typer.echo(skipped(outcome.kinds_skipped), err=True)
     paths = defaultdict(list)
     for path, note in outcome.notes.items():
         paths[note].append(path)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 _CONTROLS = {code: None for code in (*range(0x20), *range(0x7F, 0xA0)) if chr(code) != "\n"}
+_KINDS = 8
 
 
 def printable(text: str) -> str:
@@ -12,3 +15,16 @@ def printable(text: str) -> str:
     to its clipboard.
     """
     return text.translate(_CONTROLS)
+
+
+def skipped(kinds: Mapping[str, int]) -> str:
+    """A line on files of unsupported kinds, by how many there are of each ending.
+
+    A phone's pictures get a remedy: who has them would miss most of what they own.
+    """
+    told = [f"{number} {kind}" for kind, number in kinds.items()]
+    more = ", …" if len(told) > _KINDS else ""
+    line = f"skipped, of kinds that are not read: {', '.join(told[:_KINDS])}{more}"
+    if {".heic", ".heif"} & kinds.keys():
+        line += "; a phone's HEIC pictures must become JPEG first (heif-convert, or sips on a Mac)"
+    return printable(line)

@@ -11,7 +11,7 @@ taken, so a file that changes while it is read leaves no vector of something els
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -43,6 +43,7 @@ class Outcome:
         moved: Files found under another name; their vectors were kept.
         removed: Files that no longer exist.
         skipped: Files of an unsupported kind.
+        kinds_skipped: How many those are by their ending, the most first.
         embedded: Vectors computed; one file may have several.
         failed: What could not be read or embedded, and why, by path.
         notes: What a reader should know although nothing is lost, by path.
@@ -54,6 +55,7 @@ class Outcome:
     moved: int = 0
     removed: int = 0
     skipped: int = 0
+    kinds_skipped: dict[str, int] = field(default_factory=dict)
     embedded: int = 0
     failed: dict[str, str] = field(default_factory=dict)
     notes: dict[str, str] = field(default_factory=dict)
@@ -137,8 +139,12 @@ class _Run:
         self._stale: set[str] = set()
         self._moved_from: set[str] = set()
         self._queue: deque[_Work] = deque()
+        kinds = Counter(Path(path).suffix.lower() or Path(path).name for path in found.skipped)
         self._outcome = Outcome(
-            skipped=len(found.skipped), failed=dict(found.failed), notes=dict(found.notes)
+            skipped=len(found.skipped),
+            kinds_skipped=dict(kinds.most_common()),
+            failed=dict(found.failed),
+            notes=dict(found.notes),
         )
 
     def to_the_end(self, on_progress: Callable[[Progress], None]) -> Outcome:
