@@ -284,7 +284,7 @@ def test_pages_follow_each_other(call: Call, filled: Path) -> None:
     assert last["next"] is None
     printed = call("search", "-l", filled, "words", "-k", 3, "--page", 2).stdout
     assert printed.splitlines()[3].split()[0] == "4"
-    assert "more: --page" in call("search", "-l", filled, "words", "-k", 3).stdout
+    assert "more: --page 2" in call("search", "-l", filled, "words", "-k", 3).stdout
     beyond = call("search", "-l", filled, "words", "--page", 9)
     assert (beyond.exit_code, beyond.stdout) == (0, "")
     assert "no page 9" in beyond.stderr

@@ -65,16 +65,17 @@ def print_hits(result: SearchResult, first: int) -> None:
     width = None if sys.stdout.isatty() else longest + 140
     console = Console(width=width, highlight=False)
     console.print(_table(result, first, console))
-    console.print(_caption(result), style="dim", soft_wrap=True)
+    console.print(_caption(result, first), style="dim", soft_wrap=True)
 
 
-def write_sheet(path: Path, terms: Sequence[Term], result: SearchResult) -> None:
+def write_sheet(path: Path, terms: Sequence[Term], result: SearchResult, first: int) -> None:
     """Write a contact sheet.
 
     Args:
         path: The HTML file.
         terms: What was asked; its first item is shown.
         result: The answer.
+        first: Number of hits on the pages before.
     """
     from unite.library.thumbnails import thumbnails
     from unite.sheets import Section, SheetHit, write_html
@@ -87,17 +88,18 @@ def write_sheet(path: Path, terms: Sequence[Term], result: SearchResult) -> None
     ]
     title = " ".join(_named(term) for term in terms).removeprefix("+ ")
     shown = next((term.of for term in terms if isinstance(term.of, Item)), Item(text=title))
-    write_html(path, [Section(title, shown, hits, _caption(result))], thumbnails, title="Search")
+    write_html(path, [Section(title, shown, hits, _caption(result, first))], thumbnails, title="Search")
     typer.echo(f"wrote {path}", err=True)
 
 
-def _caption(result: SearchResult) -> str:
+def _caption(result: SearchResult, first: int) -> str:
     """How it is ranked, and how many hits are of each modality."""
     from unite.library.search import HOW
 
     count = len(result.found)
     shares = ", ".join(f"{label} {share * count:.0f}" for label, share in result.shares.items())
-    return f"{HOW[result.ranking]} · {shares} of {count}{' · more: --page' * result.more}"
+    more = f" · more: --page {first // count + 2}" if result.more else ""
+    return f"{HOW[result.ranking]} · {shares} of {count}{more}"
 
 
 def _table(result: SearchResult, first: int, console: Console) -> Table:

@@ -83,7 +83,7 @@ def search(
         exact=exact,
     )
     if html:
-        write_sheet(html, terms, result)
+        write_sheet(html, terms, result, first)
     if as_json:
         typer.echo(written(result, first))
     elif result.found:
