@@ -203,7 +203,7 @@ def test_every_form_of_input_gives_the_same_vectors(
     pq.write_table(pa.table(columns), tmp_path / "items.parquet")
     result = unite("embed", folder, "-m", tiny, "-o", tmp_path / "one")
     assert result.exit_code == 0
-    assert "skipped, of kinds that are not read: 2 .pdf\n" in result.stderr
+    assert "skipped by kind: 2 .pdf\n" in result.stderr
     assert (
         unite(
             "embed", tmp_path / "items.parquet", "-m", tiny, "-o", tmp_path / "two.parquet"

@@ -99,7 +99,7 @@ def test_index_json_is_the_whole_outcome(call: Call, media: Path, tmp_path: Path
     result = call("index", media, "-l", tmp_path / "lib", "--json")
     assert json.loads(result.stdout) == {
         "added": 4, "changed": 0, "kept": 0, "moved": 0, "removed": 0, "skipped": 1,
-        "embedded": 5, "failed": {}, "notes": {},
+        "kinds_skipped": {".csv": 1}, "embedded": 5, "failed": {}, "notes": {},
     }  # fmt: skip
 
 
@@ -125,7 +125,7 @@ def test_a_library_keeps_how_it_cuts_clips(
     said = call("index", media, "-l", tmp_path / "none").stderr
     assert "equal windows, as PySceneDetect is not installed" in said
     assert Library.open(tmp_path / "none").facts.segmenting.how == "windows"
-    assert call("index", media, "-l", tmp_path / "none").stderr == ""
+    assert call("index", media, "-l", tmp_path / "none").stderr == "skipped by kind: 1 .csv\n"
 
 
 def test_index_without_what_it_needs_is_wrong_usage(call: Call, media: Path) -> None:

@@ -24,7 +24,7 @@ def skipped(kinds: Mapping[str, int]) -> str:
     """
     told = [f"{number} {kind}" for kind, number in kinds.items()]
     more = ", …" if len(told) > _KINDS else ""
-    line = f"skipped, of kinds that are not read: {', '.join(told[:_KINDS])}{more}"
+    line = f"skipped by kind: {', '.join(told[:_KINDS])}{more}"
     if {".heic", ".heif"} & kinds.keys():
         line += "; a phone's HEIC pictures must become JPEG first (heif-convert, or sips on a Mac)"
     return printable(line)
