@@ -88,7 +88,9 @@ def write_sheet(path: Path, terms: Sequence[Term], result: SearchResult, first: 
     ]
     title = " ".join(_named(term) for term in terms).removeprefix("+ ")
     shown = next((term.of for term in terms if isinstance(term.of, Item)), Item(text=title))
-    write_html(path, [Section(title, shown, hits, _caption(result, first))], thumbnails, title="Search")
+    write_html(
+        path, [Section(title, shown, hits, _caption(result, first))], thumbnails, title="Search"
+    )
     typer.echo(f"wrote {path}", err=True)
 
 

@@ -16,7 +16,6 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from multiprocessing import connection, get_context, parent_process
 from threading import Lock, Thread
-from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
 from pebble import ProcessExpired, ProcessFuture, ProcessPool
@@ -135,12 +134,7 @@ class WorkerPool(Generic[T, R]):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
