@@ -32,7 +32,8 @@ TEMPERATURES = (0.02, 0.03, 0.05)
 LARGEST = 2048
 """The largest batch, unless the recipe's own is larger; also a fourth and a sixteenth of it."""
 ACCUMULATED = 4
-CHUNK_TOKENS = 16384
+CHUNK_TOKENS = 65536
+"""Of larger batches: one of 512 from the small world is a chunk of 1.1 GB, which needs one pass."""
 CONFIRMING_SEEDS = tuple(range(TUNING_SEED + 1, TUNING_SEED + 6))
 """Seeds of nothing else, however many a study is given."""
 
