@@ -15,7 +15,8 @@ DOCS = Path(__file__).parents[2] / "docs"
 COMMANDS = [
     (page.name, " ".join(line.split()))
     for page in (DOCS.parent / "README.md", *sorted(DOCS.glob("*.md")))
-    for line in re.findall(r"^ *(unite (?:\\\n|.)*)", page.read_text(), re.MULTILINE)
+    if page.name != "cli.md"
+    for line in re.findall(r"^ *(?:\$ )?(unite (?:\\\n|.)*)", page.read_text(), re.MULTILINE)
 ]
 
 

@@ -13,9 +13,10 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
-from unite.cli.index import index
+from unite.cli.index import _tell, _tell_json, index
 from unite.cli.search import search
 from unite.errors import UniteError
+from unite.library.ingest import Outcome
 from unite.library.library import Library
 
 from .conftest import picture, write
@@ -101,6 +102,20 @@ def test_index_json_is_the_whole_outcome(call: Call, media: Path, tmp_path: Path
         "added": 4, "changed": 0, "kept": 0, "moved": 0, "removed": 0, "skipped": 1,
         "kinds_skipped": {".csv": 1}, "embedded": 5, "failed": {}, "notes": {},
     }  # fmt: skip
+
+
+def test_kinds_of_skipped_files_are_told_once_while_watching(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    outcome = Outcome(skipped=3, kinds_skipped={".heic": 2, "no ending": 1})
+    _tell(outcome)
+    assert "skipped by kind: 2 .heic, 1 no ending; a phone's" in capsys.readouterr().err
+    _tell(outcome, {".heic"})
+    assert capsys.readouterr().err == "skipped by kind: 1 no ending\n"
+    _tell(outcome, {".heic", "no ending"})
+    assert capsys.readouterr().err == ""
+    _tell_json(outcome, {".heic"})
+    assert json.loads(capsys.readouterr().out)["kinds_skipped"] == {".heic": 2, "no ending": 1}
 
 
 def test_index_opens_the_librarys_own_model(call: Call, media: Path, tmp_path: Path) -> None:

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -6,6 +7,7 @@ from tests.studies.conftest import finish, ranks, task
 from unite.errors import StudyError
 from unite.studies.arm import Setting
 from unite.studies.masking import (
+    CHUNK_TOKENS,
     MASKING,
     TEMPERATURES,
     TUNING_SEED,
@@ -62,7 +64,13 @@ def test_the_three_plain_objectives_are_what_they_are_called(
     single = runs["single-modality batches"]
     assert (single.loss.masked, single.data.batches) == (False, "single-modality")
     assert runs["MAMCL, batch 2048"].optimiser.batch_size == 2048
-    assert runs["MAMCL, batch 2048"].run.chunk_tokens
+    assert runs["MAMCL, batch 2048"].run.chunk_tokens == CHUNK_TOKENS
+
+
+def test_chunks_are_the_recipes_where_it_has_them(whole: Setting, tmp_path: Path) -> None:
+    own = replace(whole, changes=("run.chunk_tokens=4096",))
+    for run in plan(batch_sizes(own, Outcomes(())), own, tmp_path):
+        assert run.last.recipe.run.chunk_tokens == 4096
 
 
 def test_steps_are_scaled_once(whole: Setting, tmp_path: Path) -> None:

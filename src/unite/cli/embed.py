@@ -127,7 +127,7 @@ def _run(
     from unite.data.vectors import embed_file, embed_stream, embed_with, retry_failed
 
     passed: Counter[str] = Counter()
-    records = read_items(items, lambda path: passed.update([path.suffix.lower() or path.name]))
+    records = read_items(items, lambda path: passed.update([path.suffix.lower() or "no ending"]))
     with progress_bars() as show:
 
         def on_row(done: int, failed: int) -> None:

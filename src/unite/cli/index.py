@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Protocol
 
 import typer
 
@@ -22,6 +22,13 @@ if TYPE_CHECKING:
 
 DEFAULT_MODEL = "mini"
 FAILURES_SHOWN = 20
+
+
+class Tell(Protocol):
+    """Prints an outcome; `kinds` are those of skipped files that were told before."""
+
+    def __call__(self, outcome: Outcome, kinds: Collection[str] = ()) -> None:
+        """Print it."""
 
 
 def index(
@@ -96,22 +103,24 @@ def _follow(
     paths: list[Path],
     encoder: Embedder,
     workers: int,
-    tell: Callable[[Outcome], None],
+    tell: Tell,
     on_progress: Callable[[Progress], None],
 ) -> None:
     """Index until told to stop; after the first run only news are told."""
     from unite.library.watch import watch
 
     told: dict[str, str] | None = None
+    kinds: set[str] = set()
 
     def on_outcome(outcome: Outcome) -> None:
         nonlocal told
         if told is None:
             tell(outcome)
             typer.echo("watching; Ctrl-C ends it", err=True)
-        elif _is_news(outcome, told):
-            tell(outcome)
+        elif _is_news(outcome, told) or not outcome.kinds_skipped.keys() <= kinds:
+            tell(outcome, kinds)
         told = {**(told or {}), **outcome.failed}
+        kinds.update(outcome.kinds_skipped)
 
     watch(
         library,
@@ -177,12 +186,17 @@ def _check_settings(path: Path, facts: LibraryFacts, how: How | None, store: str
             )
 
 
-def _tell_json(outcome: Outcome) -> None:
+def _tell_json(outcome: Outcome, kinds: Collection[str] = ()) -> None:
+    del kinds  # a program is told all of them each time
     typer.echo(json.dumps(asdict(outcome)))
 
 
-def _tell(outcome: Outcome) -> None:
+def _tell(outcome: Outcome, kinds: Collection[str] = ()) -> None:
+    """In words; of files that were skipped only the kinds that were not told before."""
     typer.echo(_in_words(outcome))
+    new = {kind: count for kind, count in outcome.kinds_skipped.items() if kind not in kinds}
+    if new:
+        typer.echo(skipped(new), err=True)
     _report(outcome)
 
 
@@ -193,9 +207,7 @@ def _in_words(outcome: Outcome) -> str:
 
 
 def _report(outcome: Outcome) -> None:
-    """What was skipped, failures and notes on stderr, the first in full; equal notes once."""
-    if outcome.kinds_skipped:
-        typer.echo(skipped(outcome.kinds_skipped), err=True)
+    """Failures and notes on stderr, the first of them in full; equal notes once."""
     paths = defaultdict(list)
     for path, note in outcome.notes.items():
         paths[note].append(path)

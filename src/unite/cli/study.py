@@ -108,13 +108,13 @@ def study(
             hours=math.inf if hours is None else hours,
             progress=show,
         )
-    _report(found, setting, outcomes, out.resolve())
+    _report(found, setting, outcomes, out.resolve(), kept)
 
 
-def _report(found: Study, setting: Setting, outcomes: Outcomes, out: Path) -> None:
+def _report(found: Study, setting: Setting, outcomes: Outcomes, out: Path, kept: Path) -> None:
     from unite.studies.report import sentence, write_report
 
-    for verdict in write_report(found, setting, outcomes, out):
+    for verdict in write_report(found, setting, outcomes, out, kept=kept):
         typer.echo(f"{verdict.claim.text}\n  {sentence(verdict)}")
     typer.echo(f"{out / 'report.html'}")
     if outcomes.unfinished:

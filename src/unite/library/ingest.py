@@ -139,7 +139,7 @@ class _Run:
         self._stale: set[str] = set()
         self._moved_from: set[str] = set()
         self._queue: deque[_Work] = deque()
-        kinds = Counter(Path(path).suffix.lower() or Path(path).name for path in found.skipped)
+        kinds = Counter(Path(path).suffix.lower() or "no ending" for path in found.skipped)
         self._outcome = Outcome(
             skipped=len(found.skipped),
             kinds_skipped=dict(kinds.most_common()),

@@ -37,7 +37,7 @@ def estimate(runs: Sequence[Run], root: Path) -> Estimate:
 
     Args:
         runs: Of the study.
-        root: Its folder; a probe of a few steps is kept there.
+        root: The folder in which `runs` lies; a probe of a few steps is kept there.
 
     Raises:
         StudyError: The probe failed.
@@ -85,7 +85,7 @@ def _probed(node: Node, root: Path) -> float:
     run = node.recipe.run.model_copy(update={"log_every": _STEPS // 2})
     parts = {"optimiser": optimiser, "run": run, "model": first.recipe.model}
     recipe = node.recipe.model_copy(update=parts)
-    folder = root / _PROBE / f"{recipe.stage}-{recipe.optimiser.batch_size}"
+    folder = root / _PROBE / node.folder.name
     probe = replace(node, folder=folder, recipe=recipe, parent=None, scored=False)
     carry_out([probe])
     speed = None if probe.reason() else read_json(folder / TRAINED)["pairs_per_second"]

@@ -50,7 +50,7 @@ WRONG = Metric(
 UNSEEN = Metric(
     "new combinations",
     _pure_new,
-    "the same as one modality, of scenes whose kind training never saw",
+    "all tasks but the mixed gallery, of scenes whose kind training never saw",
 )
 TEXT = Metric("text", lambda task: _pure(task) and task.kind == "text→text", "text to text")
 IMAGE = Metric(
@@ -66,7 +66,12 @@ VIDEO = Metric(
 COARSE = Metric(
     "coarse", lambda task: _pure(task) and task.family == "coarse", "captions that leave things out"
 )
-FINE = Metric("fine", lambda task: _pure(task) and task.family == "fine", "what is told in full")
+FINE = Metric(
+    "fine",
+    lambda task: _pure(task) and task.family == "fine",
+    "full captions in either direction, text to text, picture to picture, text to text with "
+    "picture",
+)
 TO_IMAGE = Metric(
     "text→image",
     lambda task: _captioned(task) and task.kind == "text→image",
@@ -97,7 +102,8 @@ INSTRUCTED = Metric(
 COMPOSED = Metric(
     "composed",
     lambda task: _pure(task) and task.family == "composed",
-    "a picture or clip and a change, with the sources in the gallery",
+    "a picture or clip with a change, or a picture with a thing to cut out; the sources are in the "
+    "gallery",
 )
 QUESTIONS = Metric(
     "questions",
@@ -107,10 +113,10 @@ QUESTIONS = Metric(
 TEXT_ONLY = Metric(
     "text alone",
     lambda task: task.task.endswith("_text_only") and task.split != NEW,
-    "a control: composed tasks without their picture or clip",
+    "a control: changes without their picture or clip",
 )
 VISUAL_ONLY = Metric(
     "picture or clip alone",
     lambda task: task.task.endswith("_visual_only") and task.split != NEW,
-    "a control: composed tasks without their change",
+    "a control: pictures and clips without their change",
 )

@@ -33,7 +33,8 @@ LARGEST = 2048
 """The largest batch, unless the recipe's own is larger; also a fourth and a sixteenth of it."""
 ACCUMULATED = 4
 CHUNK_TOKENS = 65536
-"""Of larger batches: one of 512 from the small world is a chunk of 1.1 GB, which needs one pass."""
+"""Of larger batches, where the recipe says nothing: the small world's 512 rows are then one chunk,
+which needs one pass and about 1 GB, as `unite train --dry-run` reckons."""
 CONFIRMING_SEEDS = tuple(range(TUNING_SEED + 1, TUNING_SEED + 6))
 """Seeds of nothing else, however many a study is given."""
 
@@ -106,12 +107,13 @@ def main(setting: Setting, outcomes: Outcomes) -> Sequence[Arm]:
 def batch_sizes(setting: Setting, outcomes: Outcomes) -> Sequence[Arm]:
     """The three plain objectives in other batches: steps fall with the root of the size."""
     optimiser = setting.whole.second.optimiser
+    tokens = setting.second.run.chunk_tokens or CHUNK_TOKENS
     arms = []
     for size in other_batches(setting):
         ratio = optimiser.batch_size / size
         length = [] if optimiser.steps is None else [_steps(optimiser.steps, ratio)]
         for name in tuple(WAYS)[:3]:
-            changes = (f"optimiser.batch_size={size}", f"run.chunk_tokens={CHUNK_TOKENS}", *length)
+            changes = (f"optimiser.batch_size={size}", f"run.chunk_tokens={tokens}", *length)
             stages = _stages(setting, (*WAYS[name].changes, _tau(name, outcomes), *changes))
             arms.append(Arm(f"{name}, batch {size}", stages, group=f"batch {size}"))
     return arms

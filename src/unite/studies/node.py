@@ -118,7 +118,7 @@ def plan(arms: Iterable[Arm], setting: Setting, root: Path) -> list[Run]:
     Args:
         arms: What is compared.
         setting: Data, recipes, seeds and scale.
-        root: The study's folder.
+        root: The folder in which `runs` lies.
 
     Raises:
         RecipeError: A recipe does not hold.

@@ -44,7 +44,9 @@ Block = tuple[str, str | Table | Path]
 """A piece of a report: `h1`, `h2`, `h3`, `p`, `li`, `table` or `picture`, with what it holds."""
 
 
-def write_report(study: Study, setting: Setting, outcomes: Outcomes, folder: Path) -> list[Verdict]:
+def write_report(
+    study: Study, setting: Setting, outcomes: Outcomes, folder: Path, *, kept: Path | None = None
+) -> list[Verdict]:
     """Write `report.md`, `report.html`, `results.json` and pictures.
 
     Args:
@@ -52,6 +54,7 @@ def write_report(study: Study, setting: Setting, outcomes: Outcomes, folder: Pat
         setting: With which data, recipes, seeds and scale.
         outcomes: What came of it.
         folder: The study's.
+        kept: The folder in which `runs` lies; None: the study's.
 
     Returns:
         A verdict for each claim.
@@ -62,7 +65,7 @@ def write_report(study: Study, setting: Setting, outcomes: Outcomes, folder: Pat
     folder.mkdir(parents=True, exist_ok=True)
     found = verdicts(study, setting, outcomes)
     pictures = draw(study, outcomes, found, folder)
-    total = max(len(planned(study, setting, folder)), len(outcomes.runs))
+    total = max(len(planned(study, setting, kept or folder)), len(outcomes.runs))
     blocks = list(_blocks(study, setting, outcomes, found, pictures, total))
     write_text(folder / "report.md", "\n\n".join(_markdown(block) for block in blocks) + "\n")
     write_text(folder / "report.html", _html(study.title, blocks, folder))
@@ -159,7 +162,10 @@ def _blocks(
     yield "p", "What the columns are, all but new combinations on scenes like those of training:"
     yield from (("li", f"{metric.name}: {metric.meaning}") for metric in study.metrics)
     yield "li", "gap: the mean distance between the mean vectors of two modalities"
-    yield "li", "pairs/s: the speed of training"
+    yield (
+        "li",
+        "pairs/s: the speed of training; it compares where runs had the machine alone",
+    )
     tables = [*score_tables(study, outcomes), family_table(outcomes, study.part)]
     if outcomes.failures:
         tables.append(failure_table(outcomes))

@@ -85,7 +85,7 @@ def conduct(
     Args:
         study: What to run.
         setting: Data, recipes, seeds and scale.
-        root: The study's folder.
+        root: The folder in which `runs` lies.
         jobs: Runs side by side; with more than one, each trains in a single process.
         hours: For how long runs are begun; those that run then are finished.
         progress: Told the work's name, the pieces done and all of them.
@@ -118,7 +118,7 @@ def conduct(
 
 @contextmanager
 def _alone(root: Path) -> Iterator[None]:
-    """Hold a study's folder; the lock of a killed process is gone with it."""
+    """Hold the folder of the runs; the lock of a killed process is gone with it."""
     root.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(root / ".lock", timeout=0):
