@@ -1,5 +1,7 @@
+from pathlib import PurePath
+
 from unite.library.scan import SUFFIXES, Kind
-from unite.media.suffixes import IMAGES, TEXTS, VIDEOS, medium_of, suffix_of
+from unite.media.suffixes import IMAGES, TEXTS, VIDEOS, ending_of, medium_of, suffix_of
 
 
 def test_a_name_stands_for_one_kind_whoever_asks() -> None:
@@ -18,3 +20,8 @@ def test_bytes_tell_their_ending() -> None:
     assert suffix_of(b"\0\0\0\x08wide\0\0") == ".mov"
     assert suffix_of(b"RIFF1234WEBP") == ".webp"
     assert suffix_of(b"words") == ""
+
+
+def test_a_file_is_counted_by_its_ending() -> None:
+    endings = [ending_of(PurePath(name)) for name in ("a/b.HEIC", "LICENSE", "x.tar.gz")]
+    assert endings == [".heic", "no ending", ".gz"]

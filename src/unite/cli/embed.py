@@ -125,9 +125,10 @@ def _run(
     from unite.cli.progress import progress_bars
     from unite.data.items import read_items
     from unite.data.vectors import embed_file, embed_stream, embed_with, retry_failed
+    from unite.media.suffixes import ending_of
 
     passed: Counter[str] = Counter()
-    records = read_items(items, lambda path: passed.update([path.suffix.lower() or "no ending"]))
+    records = read_items(items, lambda path: passed.update([ending_of(path)]))
     with progress_bars() as show:
 
         def on_row(done: int, failed: int) -> None:

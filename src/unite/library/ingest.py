@@ -25,6 +25,7 @@ from unite.library.progress import Progress, published
 from unite.library.reading import Read, Reading
 from unite.library.scan import Scan, Source, is_gone, scan
 from unite.library.scenes import check_can_find_cuts
+from unite.media.suffixes import ending_of
 from unite.stores.protocol import Record, Row, Store
 from unite.types import Embedding, Encoder, Item
 
@@ -139,7 +140,7 @@ class _Run:
         self._stale: set[str] = set()
         self._moved_from: set[str] = set()
         self._queue: deque[_Work] = deque()
-        kinds = Counter(Path(path).suffix.lower() or "no ending" for path in found.skipped)
+        kinds = Counter(ending_of(Path(path)) for path in found.skipped)
         self._outcome = Outcome(
             skipped=len(found.skipped),
             kinds_skipped=dict(kinds.most_common()),

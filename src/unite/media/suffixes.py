@@ -31,6 +31,11 @@ def medium_of(name: str) -> str | None:
     return "video" if suffix in VIDEOS else None
 
 
+def ending_of(path: PurePath) -> str:
+    """What a file is counted as where its kind is not read: its ending, or that it has none."""
+    return path.suffix.lower() or "no ending"
+
+
 def suffix_of(data: bytes) -> str:
     """The ending that a file of these bytes should have; empty if they are of no known form."""
     if data[4:8] == b"ftyp":

@@ -5,12 +5,13 @@ Nothing here knows a task by name, so that the families hold for a user's own ta
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from unite.studies.outcome import Metric
 from unite.studies.scoring import TaskResult
 
 NEW = "new_combinations"
 """A split of the small world. Tasks of any other count as seen."""
-_INSTRUCTED = ("composed", "questions")
 _CAPTIONED = ("text", "image", "video")
 
 
@@ -29,6 +30,10 @@ def _pure(task: TaskResult) -> bool:
 
 def _pure_new(task: TaskResult) -> bool:
     return task.split == NEW and not task.control and task.family != "mixed"
+
+
+def _of(*families: str) -> Callable[[TaskResult], bool]:
+    return lambda task: _pure(task) and task.family in families
 
 
 def _captioned(task: TaskResult) -> bool:
@@ -63,12 +68,10 @@ VIDEO = Metric(
     lambda task: _pure(task) and _kind(task, "video"),
     "every task between text and clips, in either direction",
 )
-COARSE = Metric(
-    "coarse", lambda task: _pure(task) and task.family == "coarse", "captions that leave things out"
-)
+COARSE = Metric("coarse", _of("coarse"), "captions that leave things out")
 FINE = Metric(
     "fine",
-    lambda task: _pure(task) and task.family == "fine",
+    _of("fine"),
     "full captions in either direction, text to text, picture to picture, text to text with "
     "picture",
 )
@@ -91,23 +94,23 @@ CAPTIONS = Metric(
 Other directions are asked with instructions, which are words that stage 1 has never seen."""
 TEMPORAL = Metric(
     "temporal",
-    lambda task: _pure(task) and task.family == "temporal",
+    _of("temporal"),
     "captions of clips that only differ in what happens",
 )
 INSTRUCTED = Metric(
     "instructed",
-    lambda task: _pure(task) and task.family in _INSTRUCTED,
+    _of("composed", "questions"),
     "composed tasks and questions together",
 )
 COMPOSED = Metric(
     "composed",
-    lambda task: _pure(task) and task.family == "composed",
+    _of("composed"),
     "a picture or clip with a change, or a picture with a thing to cut out; the sources are in the "
     "gallery",
 )
 QUESTIONS = Metric(
     "questions",
-    lambda task: _pure(task) and task.family == "questions",
+    _of("questions"),
     "questions about a picture",
 )
 TEXT_ONLY = Metric(

@@ -162,10 +162,7 @@ def _blocks(
     yield "p", "What the columns are, all but new combinations on scenes like those of training:"
     yield from (("li", f"{metric.name}: {metric.meaning}") for metric in study.metrics)
     yield "li", "gap: the mean distance between the mean vectors of two modalities"
-    yield (
-        "li",
-        "pairs/s: the speed of training; it compares where runs had the machine alone",
-    )
+    yield "li", "pairs/s: the speed of training; it compares where runs had the machine alone"
     tables = [*score_tables(study, outcomes), family_table(outcomes, study.part)]
     if outcomes.failures:
         tables.append(failure_table(outcomes))
