@@ -45,7 +45,7 @@ coverage: install ## The same, with the lines and branches that none of them rea
 
 .PHONY: slow
 slow: install ## What takes longer: kill and fuzz cycles, many processes
-	$(RUN)/python -m pytest -m "slow and not gpu"
+	$(RUN)/python -m pytest -m "slow and not gpu" --timeout 3600
 
 .PHONY: format
 format: install ## Format and mend what can be mended

@@ -83,14 +83,15 @@ def running(app: FastAPI) -> Iterator[Server]:
             started.set()
 
         server.startup = tell  # type: ignore[method-assign]
-        thread = Thread(target=server.run, kwargs={"sockets": [listener]})
+        thread = Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
         assert started.wait(30)
         try:
             yield Server(f"http://127.0.0.1:{port}", port, app.state.service, server, thread)
         finally:
             server.should_exit = True
-            thread.join()
+            thread.join(60)
+            assert not thread.is_alive(), "the server does not end"
 
 
 @contextmanager

@@ -86,6 +86,10 @@ def test_readers_see_whole_versions_while_a_writer_writes(tmp_path: Path, limit:
         )
         for code in (READER, READER, WRITER)
     ]  # fmt: skip
-    results = [process.communicate(timeout=100) for process in running]
+    try:
+        results = [process.communicate(timeout=200) for process in running]
+    finally:
+        for process in running:
+            process.kill()
     assert [process.returncode for process in running] == [0, 0, 0], results
     assert all(int(out) > 3 for out, _ in results[:2])
