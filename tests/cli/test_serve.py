@@ -22,11 +22,11 @@ def test_it_serves_until_it_is_told_to_end(tiny: Path) -> None:
             line = process.stderr.readline()
             assert line, "it ended"
             address = re.search(r"http://127\.0\.0\.1:\d+", line)
-        with httpx2.Client(base_url=address[0], timeout=60) as client:
+        with httpx2.Client(base_url=address[0], timeout=200) as client:
             answer = client.post("/v1/embeddings", json={"input": "a red star"})
             assert len(answer.json()["data"][0]["embedding"]) == 32
         process.send_signal(signal.SIGTERM)
-        assert process.wait(60) == 0
+        assert process.wait(200) == 0
         assert process.stderr.read() == ""
 
 

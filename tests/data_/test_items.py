@@ -188,7 +188,7 @@ def test_a_pipe_is_read_as_it_comes(tmp_path: Path) -> None:
     def write() -> None:
         with pipe.open("wb", buffering=0) as file:
             file.write(b'{"text": "a"}\n')
-            more.wait(20)
+            more.wait(200)
             file.write(b'{"text": "b"}\n')
 
     writer = threading.Thread(target=write)

@@ -66,7 +66,7 @@ class Watcher:
     def until(self, verb: str) -> dict[str, Any]:
         """The next thing said in which this count or word is not empty."""
         while True:
-            said = self._said.get(timeout=60)
+            said = self._said.get(timeout=200)
             if said.get(verb):
                 return said
 
@@ -97,7 +97,7 @@ def test_what_changes_is_indexed_until_it_is_told_to_end(
     assert watcher.until("removed")["removed"] == 1
     watcher.process.send_signal(signal.SIGTERM)
     assert watcher.until("ended")
-    assert watcher.process.wait(timeout=30) == 0
+    assert watcher.process.wait(timeout=200) == 0
     fresh = new_library(library.path.with_name("fresh"))
     ingest(fresh, [folder], FakeEncoder())
     assert contents_of(library) == contents_of(fresh)
@@ -113,7 +113,7 @@ def test_ctrl_c_ends_it_too_and_the_lock_is_free(
     assert watcher.until("added")["added"] == 1
     watcher.process.send_signal(signal.SIGINT)
     assert watcher.until("ended")
-    assert watcher.process.wait(timeout=30) == 0
+    assert watcher.process.wait(timeout=200) == 0
     with library.writing():
         assert library.store.count() == 2
 

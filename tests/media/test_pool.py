@@ -29,7 +29,7 @@ def lives(process: int) -> bool:
 
 
 def wait_until(condition: Callable[[], bool]) -> bool:
-    end = time.monotonic() + 10
+    end = time.monotonic() + 200
     while time.monotonic() < end and not condition():
         time.sleep(0.05)
     return condition()

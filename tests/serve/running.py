@@ -47,7 +47,7 @@ class Gated:
         self.batches.append(len(items))
         self.begun.set()
         only_text = all(item.modality == Modality.TEXT for item in items)
-        assert (self.gate if only_text else self.media_gate).wait(30)
+        assert (self.gate if only_text else self.media_gate).wait(200)
         for item in items:
             if item.text == "bad":
                 yield Embedding(None, error="It is bad.")
@@ -66,7 +66,7 @@ class Server:
     thread: Thread
 
     def client(self, **options: object) -> httpx2.Client:
-        return httpx2.Client(base_url=self.url, timeout=30, **options)  # type: ignore[arg-type]
+        return httpx2.Client(base_url=self.url, timeout=200, **options)  # type: ignore[arg-type]
 
 
 @contextmanager
@@ -85,12 +85,12 @@ def running(app: FastAPI) -> Iterator[Server]:
         server.startup = tell  # type: ignore[method-assign]
         thread = Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
-        assert started.wait(30)
+        assert started.wait(200)
         try:
             yield Server(f"http://127.0.0.1:{port}", port, app.state.service, server, thread)
         finally:
             server.should_exit = True
-            thread.join(60)
+            thread.join(200)
             assert not thread.is_alive(), "the server does not end"
 
 

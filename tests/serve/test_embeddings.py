@@ -180,7 +180,7 @@ def test_a_full_queue_is_429_and_says_when_to_try_again() -> None:
     with gated(is_open=False, queue=4, max_items=4) as (server, encoder), server.client() as client:
         with ThreadPoolExecutor(1) as threads:
             waiting = threads.submit(post, client, input=["abc"] * 4)
-            assert encoder.begun.wait(10)
+            assert encoder.begun.wait(200)
             turned_away = post(client, input="a")
             encoder.gate.set()
             assert waiting.result().status_code == 200
@@ -203,9 +203,9 @@ def test_shutdown_finishes_what_is_under_way() -> None:
     with gated(is_open=False) as (server, encoder):
         with server.client() as client, ThreadPoolExecutor(1) as threads:
             waiting = threads.submit(post, client, input="abc")
-            assert encoder.begun.wait(10)
+            assert encoder.begun.wait(200)
             server.uvicorn.should_exit = True
             encoder.gate.set()
             np.testing.assert_allclose(vectors(waiting.result())[0], vector_of("abc"))
-        server.thread.join(20)
+        server.thread.join(200)
         assert not server.thread.is_alive()

@@ -23,7 +23,7 @@ def server() -> Iterator[Server]:
 
 def talk(server: Server, *sent: bytes) -> tuple[int, str, str | None]:
     """Status, message, and when to try again."""
-    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as wire:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=200) as wire:
         for part in sent:
             wire.sendall(part)
         answer = HTTPResponse(wire)
@@ -34,7 +34,7 @@ def talk(server: Server, *sent: bytes) -> tuple[int, str, str | None]:
 
 def well(server: Server) -> bool:
     """The server answers, and holds no bytes of the others."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 200
     while server.service.intake.held and time.monotonic() < deadline:
         time.sleep(0.01)
     with server.client() as client:

@@ -53,6 +53,7 @@ def playwright() -> Iterator[Playwright]:
 
 @pytest.fixture(scope="module")
 def browser(playwright: Playwright) -> Iterator[Browser]:
+    expect.set_options(timeout=100_000)
     browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
     yield browser
     browser.close()
@@ -70,6 +71,7 @@ def page(browser: Browser, server: Server, complaints: list[str]) -> Iterator[Pa
     said: list[str] = []
     page.on("console", lambda message: said.append(f"{message.type}: {message.text}"))
     page.on("pageerror", lambda error: said.append(str(error)))
+    page.set_default_timeout(100_000)
     page.goto(server.url)
     page.wait_for_selector(".kind")
     yield page
@@ -296,7 +298,7 @@ def test_indexing_is_seen(page: Page, library: Library) -> None:
         publish(Progress(1200, 5000, 3))
         page.reload()
         expect(page.locator("#indexing")).to_contain_text("Indexing 1,200 of 5,000, 3 failed")
-    expect(page.locator("#indexing")).to_be_hidden(timeout=10_000)
+    expect(page.locator("#indexing")).to_be_hidden()
 
 
 @pytest.mark.slow

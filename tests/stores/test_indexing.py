@@ -29,7 +29,7 @@ def clustered(count: int, seed: int = 0) -> list[Row]:
     return [Row(record(f"s{seed}-{n:05}", path=f"/m/{n}"), raw[n]) for n in range(count)]
 
 
-def until_ready(store: LanceStore, seconds: float = 120) -> Stats:
+def until_ready(store: LanceStore, seconds: float = 300) -> Stats:
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if (stats := store.stats()).index in ("ready", "failed"):

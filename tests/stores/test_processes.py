@@ -14,14 +14,18 @@ ROWS, DIM = 40, 16
 
 WRITER = """
 import sys
+from pathlib import Path
 from tests.stores.test_processes import generation
 from unite.stores.lance import LanceStore
 store = LanceStore.open(sys.argv[1], exact_limit=int(sys.argv[2]))
-for number in range(1, 16):
+number = 0
+while not Path(sys.argv[3], "enough").exists():
+    number += 1
     store.upsert(generation(number))
     if number % 5 == 0:
         store.tidy()
     store.delete(["last"])
+print(number)
 """
 
 READER = """
@@ -30,16 +34,18 @@ from pathlib import Path
 from tests.stores.test_processes import ROWS, seen, generation
 from unite.stores.lance import LanceStore
 store = LanceStore.open(sys.argv[1], exact_limit=int(sys.argv[2]))
-last, reads = 0, 0
-while last < 15:
+last, is_over = -1, False
+while not is_over:
+    is_over = Path(sys.argv[3], "over").exists()
     found = store.search(generation(1)[0].vector, ROWS + 5)
     number = seen(found)
     assert number >= last, (number, last)
     records = [one for one in store.records() if one.id != "last"]
     assert len(records) == ROWS and len({one.size for one in records}) == 1
     assert records[0].size >= number
-    last, reads = number, reads + 1
-print(reads)
+    if number > last:
+        print(number, flush=True)
+    last = number
 """
 
 
@@ -78,18 +84,25 @@ def seen(found: list) -> int:
 
 @pytest.mark.parametrize("limit", [pytest.param(0, marks=pytest.mark.slow), 200_000])
 def test_readers_see_whole_versions_while_a_writer_writes(tmp_path: Path, limit: int) -> None:
-    LanceStore.create(str(tmp_path), DIM).upsert(generation(0))
+    base = tmp_path / "store"
+    LanceStore.create(str(base), DIM).upsert(generation(0))
     running = [
         subprocess.Popen(
-            [sys.executable, "-c", code, str(tmp_path), str(limit)],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            [sys.executable, "-c", code, str(base), str(limit), str(tmp_path)],
+            stdout=subprocess.PIPE, text=True,
         )
         for code in (READER, READER, WRITER)
     ]  # fmt: skip
+    *readers, writer = running
     try:
-        results = [process.communicate(timeout=200) for process in running]
+        for reader in readers:
+            assert reader.stdout is not None
+            assert all(reader.stdout.readline() for _ in range(5)), "a reader failed"
+        (tmp_path / "enough").touch()
+        last, _ = writer.communicate()
+        (tmp_path / "over").touch()
+        assert [reader.communicate()[0].split()[-1:] for reader in readers] == [[last.strip()]] * 2
+        assert [process.returncode for process in running] == [0, 0, 0]
     finally:
         for process in running:
             process.kill()
-    assert [process.returncode for process in running] == [0, 0, 0], results
-    assert all(int(out) > 3 for out, _ in results[:2])

@@ -105,7 +105,7 @@ def kill_when(run: Path, sign: str, changes: list[str]) -> None:
     child = subprocess.Popen(
         command("small-stage1", run, changes, "--resume"), env={**os.environ, "RANK": "0"}
     )
-    deadline = time.monotonic() + 90
+    deadline = time.monotonic() + 300
     while not list(run.glob(sign)) and time.monotonic() < deadline:
         assert child.poll() is None, "the run ended before it could be killed"
         time.sleep(0.001)

@@ -117,7 +117,9 @@ class _Lane:
     def _work(self) -> None:
         while jobs := self._taken():
             start = time.perf_counter()
-            self._embed([job for job in jobs if job.future.set_running_or_notify_cancel()])
+            here = [job for job in jobs if job.future.set_running_or_notify_cancel()]
+            self._running = len(here)  # who left holds no place
+            self._embed(here)
             seconds = time.perf_counter() - start
             self._pace = 0.8 * self._pace + 0.2 * seconds / len(jobs)
             self._running = 0

@@ -123,7 +123,7 @@ def cycle(source: Path, output: Output, seed: int) -> None:
         rows_held = held(journal)
         done = {row.id for row in rows(rows_held)} if verb == "embed" else set()
         with start(source, output, verb) as process:
-            told = process.communicate(timeout=60)[0].splitlines()
+            told = process.communicate(timeout=200)[0].splitlines()
         assert process.returncode == 0
         saw = [line.split()[1] for line in told if line.startswith("saw")]
         assert not done & set(saw)
