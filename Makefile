@@ -3,7 +3,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin
-FAST := -m "not slow and not gpu" -n 2 --dist loadfile
+FAST := -m "not slow and not gpu" -n 2 --dist loadfile --max-worker-restart 0
 # Spinning barriers make small models up to 16 times slower when a core is busy.
 export OMP_WAIT_POLICY := PASSIVE
 export GOMP_SPINCOUNT := 0
