@@ -67,9 +67,11 @@ def test_what_is_done_is_not_done_again(run: Run, monkeypatch: pytest.MonkeyPatc
     assert run.last.done
 
 
-def test_a_failure_leaves_its_reason(setting: Setting, tmp_path: Path) -> None:
-    bad = Stage("small-stage1", ("data.g_min=16", "data.sources.tt=train/nothing.json"))
-    (run,) = plan([Arm("bad", (bad,))], replace(setting, changes=()), tmp_path)
+@pytest.mark.parametrize("processes", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_a_failure_leaves_its_reason(setting: Setting, tmp_path: Path, processes: int) -> None:
+    bad = Stage("small-stage1", (*first().changes, "data.sources.tt=train/nothing.json"))
+    changes = (*setting.changes, f"run.processes={processes}")
+    (run,) = plan([Arm("bad", (bad,))], replace(setting, changes=changes), tmp_path)
     run.last.write_spec()
     assert work.main(run.last.folder) == 1
     assert "nothing.json" in read_json(run.last.folder / FAILURE)["error"]

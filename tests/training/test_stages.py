@@ -282,6 +282,7 @@ def test_the_released_update_is_reproduced(
     assert distance(*found) < 1e-5 * distance(found[0], start)
 
 
+@pytest.mark.slow
 def test_two_processes_learn_what_one_does(
     unbroken: Path, changes: list[str], tmp_path: Path
 ) -> None:
@@ -291,9 +292,7 @@ def test_two_processes_learn_what_one_does(
     assert done.returncode == 0, done.stderr
     one, two = weights(unbroken), weights(run)
     start = starting_model(load_recipe("small-stage1", changes)).encoder.state_dict()
-    assert distance(one, two) < 0.05 * distance(
-        one, start
-    )  # Muon rounds to bf16, AdamW divides small by small
+    assert distance(one, two) < 0.05 * distance(one, start)  # AdamW divides small by small
     lines = (run / "metrics.jsonl").read_text().splitlines()
     assert len(lines) == 4
 
