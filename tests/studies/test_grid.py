@@ -7,10 +7,12 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from tests.studies.conftest import NARROW, TINY, first, second
 
+from unite.studies import grid
 from unite.studies.arm import Arm, Setting, Stage
 from unite.studies.grid import carry_out, left, nodes_of
 from unite.studies.node import FAILURE, SPEC, TRAINED, plan, read_json, write_json
@@ -29,6 +31,11 @@ carry_out(nodes_of(runs))
 """
 
 
+def up_when(sign: Path) -> SimpleNamespace:
+    """A clock for the grid alone: another thread that sleeps by a stopped one would not wake."""
+    return SimpleNamespace(monotonic=lambda: 2.0 if sign.exists() else 0.0, sleep=time.sleep)
+
+
 def test_a_node_whose_beginning_failed_is_a_row_too(setting: Setting, tmp_path: Path) -> None:
     bad = Stage("small-stage1", (*NARROW, "data.sources.tt=train/nothing.json"))
     runs = plan([Arm("bad", (bad, second()))], setting, tmp_path)
@@ -37,7 +44,7 @@ def test_a_node_whose_beginning_failed_is_a_row_too(setting: Setting, tmp_path: 
     assert run.reason is None  # nothing was begun
     begun = run.nodes[0].folder / SPEC
     with pytest.MonkeyPatch.context() as patch:  # time is up once the first one runs
-        patch.setattr(time, "monotonic", lambda: 2.0 if begun.exists() else 0.0)
+        patch.setattr(grid, "time", up_when(begun))
         carry_out(nodes_of(runs), deadline=1.0)
     assert "nothing.json" in (run.reason or "")  # what was begun is finished
     assert run.last.reason() is None
@@ -103,7 +110,7 @@ def test_what_a_beginning_had_spoilt_is_left_to_do_once_that_is_mended(
     write_json(last.folder / FAILURE, {"error": "what it starts from failed: no space"})
     begun = beginning.folder / SPEC
     with pytest.MonkeyPatch.context() as patch:  # time is up once the first one runs
-        patch.setattr(time, "monotonic", lambda: 2.0 if begun.exists() else 0.0)
+        patch.setattr(grid, "time", up_when(begun))
         carry_out(nodes, deadline=1.0)
     assert beginning.trained
     assert [node.reason() for node in nodes] == [None, None]
