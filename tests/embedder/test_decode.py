@@ -11,7 +11,7 @@ import pytest
 from tests.training.deadly import Deadly
 
 from unite.embedder import Embedder
-from unite.embedder.decode import Decoders
+from unite.embedder.decode import Decoders, Promise
 from unite.errors import MediaError
 from unite.media.source import Limits
 from unite.model.checkpoint import Model
@@ -75,3 +75,23 @@ def test_closed_decoders_start_anew(tiny_model: Model, pictures: dict[str, str])
         assert decoders.ask(pictures["two"]).result().seconds > 0
         decoders.close()
     decoders.close()
+
+
+class Mute:
+    """A promise whose word that it is done is lost, as when all workers die at once."""
+
+    def __init__(self, promise: Promise) -> None:
+        self.done, self.result, self.cancel = promise.done, promise.result, promise.cancel
+
+    def add_done_callback(self, call: object) -> None:
+        pass
+
+
+def test_a_lost_word_costs_a_glance(
+    tiny_model: Model, pictures: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask = Decoders.ask
+    monkeypatch.setattr(Decoders, "ask", lambda self, reference: Mute(ask(self, reference)))
+    items = [Item(images=(pictures[name],)) for name in ("one", "two")]
+    with Embedder(tiny_model) as embedder:
+        assert [part.error for part in embedder.embed(items)] == [None, None]

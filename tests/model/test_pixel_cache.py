@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -175,3 +178,26 @@ def test_runs_side_by_side_lose_nothing_of_each_other(
     assert decoded(other, given) == 2
     same(PixelCache(tmp_path / "cache", preprocessor), preprocessor, given)
     same(one, preprocessor, given)
+
+
+FILLING = """
+import sys
+from pathlib import Path
+from unite.model.checkpoint import load_model
+from unite.model.pixel_cache import PixelCache
+from unite.model.preprocess import Preprocessor
+model = load_model("mini")
+cache = PixelCache(Path(sys.argv[1]), Preprocessor(model.tokenizer, model.policy))
+nowhere = [f"{sys.argv[1]}/{number}.png" for number in range(64 * 400)]
+cache.fill(nowhere, workers=2, progress=lambda done, total: print(done, flush=True))
+"""
+
+
+def test_decoders_end_with_a_run_that_is_killed_and_hold_no_pipe_of_it(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", FILLING, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as filling:
+        assert filling.stdout is not None
+        assert filling.stdout.readline()
+        filling.kill()
+        filling.communicate(timeout=200)  # until nobody can write any more
+    assert filling.returncode == -signal.SIGKILL

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
+from unite.serve import batching
 from unite.serve.batching import Batcher
 from unite.serve.faults import RequestError
 from unite.types import Item
@@ -114,5 +115,21 @@ def test_the_end_finishes_what_waits(encoder: Gated, batcher: Batcher) -> None:
         with pytest.raises(RequestError) as ended:
             await batcher.embed(items("late"))
         assert ended.value.status == 503
+
+    asyncio.run(ask())
+
+
+def test_the_end_does_not_wait_for_an_encoder_that_hangs(
+    encoder: Gated, batcher: Batcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batching, "ENDING_SECONDS", 0.05)
+
+    async def ask() -> None:
+        waiting = asyncio.create_task(batcher.embed(items("a")))
+        await asyncio.to_thread(encoder.begun.wait, 100)
+        await asyncio.to_thread(batcher.close)
+        assert not waiting.done()
+        encoder.gate.set()
+        await waiting
 
     asyncio.run(ask())

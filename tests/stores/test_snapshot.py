@@ -6,13 +6,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from filelock import FileLock
 
+from unite.stores import snapshot
 from unite.stores.exact import ExactStore
 from unite.stores.filters import EVERYTHING, HasModality, PathMatches
 from unite.stores.lance import LanceStore
 from unite.stores.matrix import VIEW
 from unite.stores.protocol import Row
 from unite.stores.snapshot import Snapshot
+from unite.stores.state import state_folder
 
 from .conftest import DIM, LABELS, record, unit
 
@@ -79,3 +82,17 @@ def test_one_search_reads_one_version(tmp_path: Path) -> None:
     store.tidy()
     assert before.search(query, 50, EVERYTHING, None) == found
     assert len(store.search(query, 50)) == 49
+
+
+def test_a_process_that_stopped_while_it_made_the_matrix_holds_nobody_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(snapshot, "LOCK_SECONDS", 0.1)
+    store, plain = LanceStore.create(str(tmp_path), DIM), ExactStore(DIM)
+    for one in (store, plain):
+        one.upsert(many(50))
+    folder = state_folder(str(tmp_path))
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / "matrix.lock"):
+        assert store.search(unit(DIM), 5) == plain.search(unit(DIM), 5)
+    assert "No matrix can be kept" in store.stats().note

@@ -100,8 +100,8 @@ class Flow:
             while self._rows and self._rows[0][0].done:
                 yield self._given(*self._rows.popleft())
                 given = True
-            if not given:
-                self._woken.wait(_GLANCE)
+            if not given and not self._woken.wait(_GLANCE):
+                self._look_again()
         self._take_encoded()
 
     def cancel(self) -> None:
@@ -195,6 +195,12 @@ class Flow:
         """Runs in a thread of the pool's."""
         self._decoded.put(medium)
         self._woken.set()
+
+    def _look_again(self) -> None:
+        """A pool whose workers all died may have lost its word that a medium is done."""
+        for medium in self._under_way:
+            if medium.promise.done():
+                self._decoded.put(ref(medium))
 
     def _take_decoded(self) -> None:
         while not self._decoded.empty():

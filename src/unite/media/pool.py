@@ -197,16 +197,24 @@ def _begin(function: Callable[[Any], Any], initialiser: Callable[[], None] | Non
     """Runs in a worker, first."""
     global _function
     _function = function
-    Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
     if initialiser is not None:
         initialiser()
 
 
-def _end_with_parent() -> None:
-    """A worker that hangs in a file would outlive a parent that was killed."""
-    if parent := parent_process():
-        connection.wait([parent.sentinel])
+def end_with_parent() -> None:
+    """In a worker: end when its parent does, even if that is killed.
+
+    A killed parent closes no queue that a worker waits on, and a worker that waits holds the pipes
+    that the parent wrote to: whoever reads them would wait for ever.
+    """
+
+    def watch(sentinel: int) -> None:
+        connection.wait([sentinel])
         os._exit(1)
+
+    if parent := parent_process():
+        Thread(target=watch, args=(parent.sentinel,), daemon=True).start()
 
 
 def _call(payload: bytes) -> Any:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from unite.errors import DataError, MediaError
+from unite.media.pool import end_with_parent
 from unite.media.source import file_state
 from unite.model.policy import Policy
 from unite.model.preprocess import Pixels, Preprocessor
@@ -150,7 +151,7 @@ class PixelCache:
         chunks = [missing[start : start + _CHUNK] for start in range(0, len(missing), _CHUNK)]
         policy = self.preprocessor.policy
         context = get_context("spawn")  # a fork beside torch may hang
-        with ProcessPoolExecutor(min(workers, len(chunks)), context) as pool:
+        with ProcessPoolExecutor(min(workers, len(chunks)), context, end_with_parent) as pool:
             for chunk, results in zip(
                 chunks, pool.map(_see_all, [policy] * len(chunks), chunks), strict=True
             ):

@@ -19,6 +19,9 @@ from threading import Condition, Thread
 from unite.serve.faults import RequestError
 from unite.types import Embedding, Encoder, Item, Modality
 
+ENDING_SECONDS = 30.0
+"""How long the end waits for a batch that is being embedded; one that hangs would never end."""
+
 Told = Callable[[str, int, float], None]
 """Called after a batch with the lane's name, the number of items, and seconds."""
 
@@ -76,7 +79,7 @@ class Batcher:
         return await asyncio.gather(*(asyncio.wrap_future(job.future) for job in jobs))
 
     def close(self) -> None:
-        """Finish what waits, then end."""
+        """Finish what waits, then end; nobody waits for an encoder that hangs."""
         for lane in (self._words, self._media):
             lane.close()
 
@@ -112,7 +115,7 @@ class _Lane:
         with self._changed:
             self._closing = True
             self._changed.notify()
-        self._thread.join()
+        self._thread.join(ENDING_SECONDS)
 
     def _work(self) -> None:
         while jobs := self._taken():

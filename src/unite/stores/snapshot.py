@@ -35,6 +35,9 @@ SELECTIVE = 1000
 10 ms and 4,000 take 63, where the engine's filtered scan of a table of 40,000 takes 220."""
 
 FILTERS_KEPT = 32
+
+LOCK_SECONDS = 60.0
+"""How long a process that makes the matrix is waited for: one that was stopped would never end."""
 AT_ONCE = 8192
 
 Places = npt.NDArray[np.intp]
@@ -130,7 +133,7 @@ class Snapshot:
         identity = (self._table.schema.metadata or {}).get(IDENTITY, b"").decode()
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            with FileLock(folder / "matrix.lock"):
+            with FileLock(folder / "matrix.lock", timeout=LOCK_SECONDS):
                 found = load(folder, self._dim)
                 if found and (found.identity, found.version) == (identity, self.version):
                     return found

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import multiprocessing
-import multiprocessing.connection
 import os
-import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, field, replace
@@ -14,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from unite.errors import DataError
+from unite.media.pool import end_with_parent
 from unite.world.demo import Demo, DemoMaker
 from unite.world.families import (
     ClipFamily,
@@ -230,7 +229,7 @@ def _drawn(
         yield from (_draw_chunk(directory, chunk, seed) for chunk in chunks)
         return
     spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=spawn, initializer=_die_with_parent) as pool:
+    with ProcessPoolExecutor(workers, mp_context=spawn, initializer=end_with_parent) as pool:
         futures = [pool.submit(_draw_chunk, directory, chunk, seed) for chunk in chunks]
         for future in as_completed(futures):
             yield future.result()
@@ -240,19 +239,6 @@ def _draw_chunk(directory: Path, media: Sequence[Medium], seed: int) -> int:
     for medium in media:
         write_atomic(directory / medium.path, draw(medium, seed))
     return len(media)
-
-
-def _die_with_parent() -> None:
-    # A killed parent closes no queue that a worker waits on: it would wait for ever.
-    parent = multiprocessing.parent_process()
-    if parent is None:
-        return
-
-    def watch(sentinel: int) -> None:
-        multiprocessing.connection.wait([sentinel])
-        os._exit(1)
-
-    threading.Thread(target=watch, args=(parent.sentinel,), daemon=True).start()
 
 
 def _write_pairs(directory: Path, plan: Plan, seed: int) -> Iterable[tuple[str, int]]:
