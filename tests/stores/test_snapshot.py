@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from filelock import FileLock
 
-from unite.stores import snapshot
+from unite.stores import lance
 from unite.stores.exact import ExactStore
 from unite.stores.filters import EVERYTHING, HasModality, PathMatches
 from unite.stores.lance import LanceStore
@@ -87,7 +87,7 @@ def test_one_search_reads_one_version(tmp_path: Path) -> None:
 def test_a_process_that_stopped_while_it_made_the_matrix_holds_nobody_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(snapshot, "LOCK_SECONDS", 0.1)
+    monkeypatch.setattr(lance, "LOCK_SECONDS", 0.1)
     store, plain = LanceStore.create(str(tmp_path), DIM), ExactStore(DIM)
     for one in (store, plain):
         one.upsert(many(50))
@@ -95,4 +95,7 @@ def test_a_process_that_stopped_while_it_made_the_matrix_holds_nobody_up(
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / "matrix.lock"):
         assert store.search(unit(DIM), 5) == plain.search(unit(DIM), 5)
-    assert "No matrix can be kept" in store.stats().note
+        assert "No matrix can be kept" in store.stats().note
+    assert store.search(unit(DIM), 5) == plain.search(unit(DIM), 5)
+    assert store._newest().is_exact  # it comes back with the lock
+    assert store.stats().note == ""

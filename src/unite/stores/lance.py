@@ -39,6 +39,9 @@ from unite.types import Vector
 EXACT_LIMIT = 200_000
 """Most vectors that are compared all through the matrix: 1.2 GB at 1536 numbers."""
 
+LOCK_SECONDS = 60.0
+"""How long another process that makes the matrix is waited for: one that was stopped never ends."""
+
 LOOK_EVERY = 20_000
 """Rows written after which it is asked again whether an index is wanted."""
 
@@ -199,10 +202,14 @@ class LanceStore:
     def _newest(self) -> Snapshot:
         """The newest version; what the last one had read is kept while nothing is written."""
         with self._guard:
-            if self._snapshot is None or self._snapshot.version != self._table.version:
+            known = self._snapshot
+            held_up = known is not None and known.is_held_up
+            if known is None or held_up or known.version != self._table.version:
                 pinned = _connect(self._uri, follow=False).open_table(TABLE)
-                self._snapshot = Snapshot(pinned, self._folder, self._exact_limit)
-            return self._snapshot
+                patience = 0 if held_up else LOCK_SECONDS
+                known = Snapshot(pinned, self._folder, self._exact_limit, patience)
+                self._snapshot = known
+            return known
 
     def _facts(self) -> IndexFacts | None:
         return read_facts(self._folder, self._identity)

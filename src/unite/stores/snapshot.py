@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from unite.stores.filters import EVERYTHING, Filter
 from unite.stores.lance_schema import FIELDS, IDENTITY, to_matrix, to_records
@@ -35,9 +35,6 @@ SELECTIVE = 1000
 10 ms and 4,000 take 63, where the engine's filtered scan of a table of 40,000 takes 220."""
 
 FILTERS_KEPT = 32
-
-LOCK_SECONDS = 60.0
-"""How long a process that makes the matrix is waited for: one that was stopped would never end."""
 AT_ONCE = 8192
 
 Places = npt.NDArray[np.intp]
@@ -50,15 +47,17 @@ class Snapshot:
         table: An open table that does not follow newer versions.
         folder: Where the matrix is kept.
         exact_limit: Most rows for which a matrix is kept.
+        patience: Seconds to wait for another process that makes the matrix.
     """
 
-    def __init__(self, table: Any, folder: Path, exact_limit: int) -> None:
+    def __init__(self, table: Any, folder: Path, exact_limit: int, patience: float) -> None:
         self._table = table
         self._dim: int = table.schema.field("vector").type.list_size
         self.version = int(table.version)
         self.count = int(table.count_rows())
         self.fault = ""
-        self._matrix = self._mapped(folder) if 0 < self.count <= exact_limit else None
+        self.is_held_up = False
+        self._matrix = self._mapped(folder, patience) if 0 < self.count <= exact_limit else None
         self._places: OrderedDict[Filter, Places] = OrderedDict()
         self._guard = Lock()
 
@@ -128,18 +127,19 @@ class Snapshot:
             return query.bypass_vector_index().to_arrow()
         return through_index(query, probes).to_arrow()
 
-    def _mapped(self, folder: Path) -> MappedMatrix | None:
+    def _mapped(self, folder: Path, patience: float) -> MappedMatrix | None:
         """The matrix of this version; where none can be kept, the engine compares."""
         identity = (self._table.schema.metadata or {}).get(IDENTITY, b"").decode()
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            with FileLock(folder / "matrix.lock", timeout=LOCK_SECONDS):
+            with FileLock(folder / "matrix.lock", timeout=patience):
                 found = load(folder, self._dim)
                 if found and (found.identity, found.version) == (identity, self.version):
                     return found
                 rows = self._rows("")
                 return renew(folder, self._dim, identity, self.version, rows, self._fetch)
         except OSError as error:
+            self.is_held_up = isinstance(error, Timeout)
             self.fault = f"No matrix can be kept in {folder}: {error}. Searches are slower."
             return None
 
