@@ -206,6 +206,26 @@ def test_single_modality_batches_hold_one_target_and_all_get_their_share() -> No
     assert np.abs(counts - share * 50).max() < 1
 
 
+def test_alternating_batches_are_by_turns_of_all_modalities_and_of_one() -> None:
+    plan, _, kind_N = mixed(batches="alternating")
+    targets = kind_N[plan.rows] % 8
+    alike = (targets == targets[:, :1]).all(1)
+    assert alike.tolist() == [False, True] * 25
+    share = np.bincount(kind_N % 8, minlength=8) / len(kind_N)
+    counts = np.bincount(targets[alike][:, 0], minlength=8)
+    assert np.abs(counts - share * 25).max() < 1
+    counts = np.bincount(targets[~alike].ravel(), minlength=8)
+    assert np.abs(counts - share * 500).max() < 1
+
+
+def test_alternating_batches_repeat_no_row_before_all_like_it_have_come() -> None:
+    plan, source_N, kind_N = mixed(batches="alternating")
+    times_N = np.bincount(plan.rows.ravel(), minlength=len(kind_N))
+    for source, target in np.unique(np.stack([source_N, kind_N % 8], 1), axis=0):
+        times = times_N[(source_N == source) & (kind_N % 8 == target)]
+        assert times.max() - times.min() <= 1
+
+
 def test_single_source_batches_hold_one_source() -> None:
     plan, source_N, _ = mixed(batches="single-source", weights={"a": 1, "b": 1, "c": 2})
     sources = source_N[plan.rows]

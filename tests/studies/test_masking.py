@@ -55,7 +55,7 @@ def test_every_objective_gets_the_same_search(whole: Setting) -> None:
     assert len(names) == len(WAYS) * len(TEMPERATURES) == len(set(names))
 
 
-def test_the_three_plain_objectives_are_what_they_are_called(
+def test_objectives_that_a_recipe_names_are_what_they_are_called(
     whole: Setting, tmp_path: Path
 ) -> None:
     runs = {run.arm.name: run.last.recipe for run in planned(MASKING, whole, tmp_path)}
@@ -63,6 +63,8 @@ def test_the_three_plain_objectives_are_what_they_are_called(
     assert (runs["MAMCL"].loss.masked, runs["MAMCL"].data.batches) == (True, "mixed")
     single = runs["single-modality batches"]
     assert (single.loss.masked, single.data.batches) == (False, "single-modality")
+    alternating = runs["alternating batches"]
+    assert (alternating.loss.masked, alternating.data.batches) == (False, "alternating")
     assert runs["MAMCL, batch 2048"].optimiser.batch_size == 2048
     assert runs["MAMCL, batch 2048"].run.chunk_tokens == CHUNK_TOKENS
 

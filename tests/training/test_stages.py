@@ -373,6 +373,7 @@ def test_an_epoch_is_of_the_rows_that_may_be_drawn(
         (["loss.masked=true", "loss.blend=0.1"], True),
         (["data.batches=single-modality"], False),
         (["data.batches=single-source"], False),
+        (["data.batches=alternating"], True),
         (["data.modality_weights={'text→image'=0}"], False),
     ],
 )

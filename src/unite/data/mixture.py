@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import cycle, groupby
 from typing import Literal
 
 import numpy as np
@@ -21,7 +21,7 @@ from unite.types import Modality
 
 Rows = npt.NDArray[np.int64]
 Kinds = npt.NDArray[np.uint8]
-Batches = Literal["mixed", "single-modality", "single-source"]
+Batches = Literal["mixed", "single-modality", "single-source", "alternating"]
 _QUERY = 8
 """A kind is the query's modality code times this, plus the target's."""
 
@@ -79,7 +79,8 @@ def plan_batches(
         weights: Share of each source, in any unit; None: by its size.
         modality_weights: What the share of a pair of modalities, such as `text→image`, is
             multiplied with; 1 for those that are not named.
-        batches: `mixed`; or all rows of a batch of one target modality, or of one source.
+        batches: `mixed`; or all rows of a batch of one target modality, or of one source; or
+            `alternating`: by turns mixed and of one target modality.
         g_min: In mixed batches, the fewest rows of a target modality that come; fewer are
             carried over until they are enough (paper: a row alone in its modality learns nothing).
 
@@ -203,7 +204,7 @@ def _top(
     levels: list[Callable[[Leaf], int]] = [lambda leaf: leaf.source]
     if by_kind:
         levels.append(lambda leaf: leaf.kind)
-    if batches == "single-modality" or (batches == "mixed" and g_min > 1):
+    if batches in ("single-modality", "alternating") or (batches == "mixed" and g_min > 1):
         levels.insert(0, lambda leaf: leaf.target)
     if batches == "mixed" and g_min <= 1:
         return _mixed(leaves, levels, rng)
@@ -214,6 +215,11 @@ def _top(
         quotas = _Quotas(_shares(parts), g_min)
         return lambda count: _join(branches, quotas.take(count))
     turns = Turns(_shares(parts))
+    if batches == "alternating":
+        every, mixed = Turns(_shares(parts)), cycle((True, False))
+        return lambda count: _join(
+            branches, every.take(count) if next(mixed) else turns.take(1) * count
+        )
     return lambda count: _join(branches, turns.take(1) * count)
 
 

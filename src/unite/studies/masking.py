@@ -64,6 +64,7 @@ WAYS: dict[str, Way] = {
     "MAMCL + 0.3 across": Way(_SHAPED, {"kind": "shaped", "weight": 0.3, "split": True}),
     "InfoNCE + queue": Way(_INFONCE, {"kind": "queue", "batches": 4}),
     "single-modality + queue": Way(_SINGLE, {"kind": "queue", "batches": 6}),
+    "alternating batches": Way(("data.batches=alternating", "loss.masked=false")),
 }
 CANDIDATES = tuple(WAYS)[4:]
 """Those that might win the prize."""

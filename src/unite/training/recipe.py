@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from unite.data.mixture import parse_kind
+from unite.data.mixture import Batches, parse_kind
 from unite.data.sources import Source
 from unite.errors import DataError, RecipeError, did_you_mean
 
@@ -114,7 +114,7 @@ class DataRecipe(_Part):
     sources: dict[str, SourceRecipe]
     weights: dict[str, Annotated[float, Field(ge=0)]] = {}
     modality_weights: dict[str, Annotated[float, Field(ge=0)]] = {}
-    batches: Literal["mixed", "single-modality", "single-source"] = "mixed"
+    batches: Batches = "mixed"
     g_min: int = Field(0, ge=0)
     frames: int | None = Field(None, gt=0, description="a fixed number of frames a clip")
     max_tokens: int | None = Field(None, gt=0)
@@ -135,7 +135,7 @@ class DataRecipe(_Part):
         if self.keep_decoded and self.vision_cache:
             raise ValueError("keep_decoded and vision_cache both keep media: choose one")
         if self.g_min and self.batches != "mixed":
-            raise ValueError("g_min is for mixed batches; the others hold one modality or source")
+            raise ValueError("g_min is for mixed batches: take it away, or set batches to mixed")
         return self
 
 

@@ -97,7 +97,7 @@ def compares_modalities(recipe: Recipe, plan: Plan) -> bool:
     """Whether candidates of different modalities are each other's rivals in a run."""
     rivals = not recipe.loss.masked or recipe.loss.blend > 0
     targets = {label.partition("→")[2] for label in plan.modality_pairs}
-    return rivals and recipe.data.batches == "mixed" and len(targets) > 1
+    return rivals and recipe.data.batches in ("mixed", "alternating") and len(targets) > 1
 
 
 def _part() -> None:
