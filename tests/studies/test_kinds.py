@@ -69,6 +69,14 @@ def test_what_has_weights_is_left_as_it_is(world: Path) -> None:
     assert steps_of(Setting(data=str(world)).first) is None
 
 
+def test_an_epoch_that_leaves_rows_out_is_not_counted(world: Path) -> None:
+    """`modality_weights` of 0 take rows out that only reading every one of them would tell."""
+    left_out = ("optimiser.epochs=1", "data.modality_weights={'text→video'=0}")
+    recipe = Setting(data=str(world), changes=left_out).first
+    with pytest.raises(StudyError, match="cannot be counted"):
+        steps_of(recipe)
+
+
 def test_without_weights_rows_are_counted(world: Path) -> None:
     setting = Setting(data=str(world), changes=("data.weights={}",))
     rows = {name: len(json.loads((world / "train" / f"{name}.json").read_text()))

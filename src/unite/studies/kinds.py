@@ -103,6 +103,11 @@ def steps_of(recipe: Recipe) -> int | None:
     optimiser = recipe.optimiser
     if optimiser.steps is not None:
         return None
+    if 0 in recipe.data.modality_weights.values():
+        raise StudyError(
+            "The rows of an epoch cannot be counted: a modality weight of 0 leaves some out.",
+            "Give optimiser.steps in place of epochs.",
+        )
     used = {name: given for name, given in recipe.data.sources.items()
             if recipe.data.weights.get(name, 1.0)}  # fmt: skip
     return optimiser.length(sum(_rows(recipe, given, name) for name, given in used.items()))
