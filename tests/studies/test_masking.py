@@ -35,7 +35,7 @@ def whole(world: Path) -> Setting:
 def test_the_temperature_is_chosen_on_the_tuning_queries_alone(
     whole: Setting, tmp_path: Path
 ) -> None:
-    runs = plan(tuning(whole, Outcomes(())), whole, tmp_path)
+    runs = plan(tuning(tuple(WAYS), whole, Outcomes(())), whole, tmp_path)
     assert {run.seed for run in runs} == {TUNING_SEED}
     assert TUNING_SEED not in whole.seeds
     for run in runs:
@@ -46,12 +46,12 @@ def test_the_temperature_is_chosen_on_the_tuning_queries_alone(
     outcomes = Outcomes(runs)
     assert chosen_temperature("MAMCL", outcomes) == 0.05
     assert chosen_temperature("MAMCL", Outcomes(())) == 0.03
-    (arm,) = [arm for arm in main(whole, outcomes) if arm.name == "MAMCL"]
+    (arm,) = [arm for arm in main(tuple(WAYS), whole, outcomes) if arm.name == "MAMCL"]
     assert "loss.temperature=0.05" in arm.stages[1].changes
 
 
 def test_every_objective_gets_the_same_search(whole: Setting) -> None:
-    names = [arm.name for arm in tuning(whole, Outcomes(()))]
+    names = [arm.name for arm in tuning(tuple(WAYS), whole, Outcomes(()))]
     assert len(names) == len(WAYS) * len(TEMPERATURES) == len(set(names))
 
 
@@ -132,7 +132,7 @@ def test_every_claim_is_about_arms_that_are_run(whole: Setting, tmp_path: Path) 
 def test_pure_and_mixed_galleries_choose_the_temperature_alike(
     whole: Setting, tmp_path: Path
 ) -> None:
-    runs = plan(tuning(whole, Outcomes(())), whole, tmp_path)
+    runs = plan(tuning(tuple(WAYS), whole, Outcomes(())), whole, tmp_path)
     for run in runs:
         mixed = run.arm.name == "MAMCL at τ 0.05"
         pure = [task(ranks(300 if mixed else 320, 400), f"t{n}") for n in range(9)]
@@ -146,7 +146,7 @@ def test_the_prize_is_won_on_fresh_seeds(whole: Setting, tmp_path: Path, lucky: 
     """Whoever was the best of many must match both again."""
     from unite.studies.study import verdicts
 
-    runs = plan(main(whole, Outcomes(())), whole, tmp_path)
+    runs = plan(main(tuple(WAYS), whole, Outcomes(())), whole, tmp_path)
     for run in runs:
         good = run.arm.name in ("InfoNCE + queue", "InfoNCE")
         mixed = task(ranks(80 if good else 40, 400), "mixed", "mixed")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from unite.errors import StudyError
@@ -66,33 +67,36 @@ WAYS: dict[str, Way] = {
     "single-modality + queue": Way(_SINGLE, {"kind": "queue", "batches": 6}),
     "alternating batches": Way(("data.batches=alternating", "loss.masked=false")),
 }
+PLAIN, OTHERS = tuple(WAYS)[:3], tuple(WAYS)[3:]
+"""What finding 4 is about is run first: an unfinished study then says something of it."""
 CANDIDATES = tuple(WAYS)[4:]
 """Those that might win the prize."""
 SINGLE_AGAIN, INFONCE_AGAIN = "single-modality batches, again", "InfoNCE, again"
 WINNER = "the best candidate, again"
 
 
-def tuning(setting: Setting, outcomes: Outcomes) -> Sequence[Arm]:
-    """Each objective at each temperature, with a seed that nothing is reported of."""
+def tuning(names: Sequence[str], setting: Setting, outcomes: Outcomes) -> Sequence[Arm]:
+    """Each of some objectives at each temperature, with a seed that nothing is reported of."""
     del outcomes
     return [
         Arm(
             _tuned(name, tau),
-            _stages(setting, (*way.changes, f"loss.temperature={tau}"), way.objective),
+            _way(setting, name, tau),
             group="tuning",
             seeds=(TUNING_SEED,),
         )
-        for name, way in WAYS.items()
+        for name in names
         for tau in TEMPERATURES
     ]
 
 
-def main(setting: Setting, outcomes: Outcomes) -> Sequence[Arm]:
-    """Every objective at its own temperature, and one arm with no more negatives than MAMCL has."""
-    arms = [
-        Arm(name, _stages(setting, (*way.changes, _tau(name, outcomes)), way.objective))
-        for name, way in WAYS.items()
-    ]
+def main(names: Sequence[str], setting: Setting, outcomes: Outcomes) -> Sequence[Arm]:
+    """Some objectives, each at its own temperature."""
+    return [Arm(name, _way(setting, name, chosen_temperature(name, outcomes))) for name in names]
+
+
+def equal_negatives(setting: Setting, outcomes: Outcomes) -> Sequence[Arm]:
+    """Batches of one modality with no more negatives than MAMCL has."""
     optimiser = setting.second.optimiser
     if optimiser.batch_size % ACCUMULATED:
         raise StudyError(
@@ -102,7 +106,7 @@ def main(setting: Setting, outcomes: Outcomes) -> Sequence[Arm]:
     size, steps = optimiser.batch_size // ACCUMULATED, optimiser.accumulation * ACCUMULATED
     equal = (*_SINGLE, f"optimiser.batch_size={size}", f"optimiser.accumulation={steps}")
     changes = (*equal, _tau("single-modality batches", outcomes))
-    return [*arms, Arm(_equal(setting), _stages(setting, changes))]
+    return [Arm(_equal(setting), _stages(setting, changes))]
 
 
 def batch_sizes(setting: Setting, outcomes: Outcomes) -> Sequence[Arm]:
@@ -113,7 +117,7 @@ def batch_sizes(setting: Setting, outcomes: Outcomes) -> Sequence[Arm]:
     for size in other_batches(setting):
         ratio = optimiser.batch_size / size
         length = [] if optimiser.steps is None else [_steps(optimiser.steps, ratio)]
-        for name in tuple(WAYS)[:3]:
+        for name in PLAIN:
             changes = (f"optimiser.batch_size={size}", f"run.chunk_tokens={tokens}", *length)
             stages = _stages(setting, (*WAYS[name].changes, _tau(name, outcomes), *changes))
             arms.append(Arm(f"{name}, batch {size}", stages, group=f"batch {size}"))
@@ -122,12 +126,12 @@ def batch_sizes(setting: Setting, outcomes: Outcomes) -> Sequence[Arm]:
 
 def confirmation(setting: Setting, outcomes: Outcomes) -> Sequence[Arm]:
     """The best candidate and what it must match, on seeds of their own: it was the best of many."""
-    infonce, _, single = tuple(WAYS)[:3]
+    infonce, _, single = PLAIN
     roles = {SINGLE_AGAIN: single, INFONCE_AGAIN: infonce, WINNER: candidate(outcomes)}
     return [
         Arm(
             role,
-            _stages(setting, (*WAYS[name].changes, _tau(name, outcomes)), WAYS[name].objective),
+            _way(setting, name, chosen_temperature(name, outcomes)),
             group="confirmation",
             seeds=CONFIRMING_SEEDS,
         )
@@ -137,7 +141,7 @@ def confirmation(setting: Setting, outcomes: Outcomes) -> Sequence[Arm]:
 
 def candidate(outcomes: Outcomes) -> str:
     """The candidate that is nearest to both it must match; the first one before any is run."""
-    infonce, _, single = tuple(WAYS)[:3]
+    infonce, _, single = PLAIN
 
     def lead(name: str) -> float:
         goals = ((PURE, single), (MIXED, infonce))
@@ -175,7 +179,7 @@ def other_batches(setting: Setting) -> list[int]:
 def claims(setting: Setting, outcomes: Outcomes) -> Sequence[Claim]:
     """Finding 4, what readers of the paper asked, an earlier trial of ours, and the prize."""
     chosen = candidate(outcomes)
-    infonce, mamcl, single = tuple(WAYS)[:3]
+    infonce, mamcl, single = PLAIN
     large = [size for size in other_batches(setting) if size > own_batch(setting)]
     sizes = [(f"{mamcl}, batch {n}", f"{infonce}, batch {n}") for n in large] or [(mamcl, infonce)]
     equal = _equal(setting)
@@ -223,6 +227,11 @@ def _stages(
     return Stage(setting.stage1), Stage(setting.stage2, changes, objective)
 
 
+def _way(setting: Setting, name: str, tau: float) -> tuple[Stage, ...]:
+    way = WAYS[name]
+    return _stages(setting, (*way.changes, f"loss.temperature={tau}"), way.objective)
+
+
 def _tuned(name: str, tau: float) -> str:
     return f"{name} at τ {tau}"
 
@@ -252,7 +261,15 @@ MASKING = Study(
     "data, steps and pairs are equal. The temperature of each is chosen first, on half of the "
     "queries with a seed of its own; scores are of the other half. The best candidate for the "
     "prize is run again on fresh seeds. Cost is told in pairs a second.",
-    phases=(tuning, main, confirmation, batch_sizes),
+    phases=(
+        partial(tuning, PLAIN),
+        partial(main, PLAIN),
+        equal_negatives,
+        partial(tuning, OTHERS),
+        partial(main, OTHERS),
+        confirmation,
+        batch_sizes,
+    ),
     claims=claims,
     metrics=(PURE, MIXED, WRONG, FINE, COMPOSED, TEXT_ONLY, VISUAL_ONLY, UNSEEN),
     floor=Floor("InfoNCE", FINE, 0.80),
