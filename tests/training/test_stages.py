@@ -463,7 +463,16 @@ def test_a_run_does_not_go_on_from_another_start(
     train(recipe, run)
     facts = json.loads((run / "run.json").read_text())
     assert facts["start"] == load_model(str(start)).id
+    moved = tmp_path / "elsewhere"
+    shutil.copytree(start, moved)
+    there = load_recipe("small-stage2", [*more, f"model.start={moved}"])
+    with pytest.raises(RecipeError, match="another recipe"):
+        train(there, run, resume=True)  # what is finished is not looked into
+    learned = weights(run)
     shutil.rmtree(run / "model")  # as if it had been killed before the end
+    train(there, run, resume=True)
+    assert all(torch.equal(found, learned[name]) for name, found in weights(run).items())
+    shutil.rmtree(run / "model")
     other = load_model(str(start))
     with torch.no_grad():
         next(other.encoder.parameters()).mul_(2)

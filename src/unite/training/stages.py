@@ -200,7 +200,12 @@ def refuse_taken(recipe: Recipe, output: Path, *, resume: bool) -> None:
         raise RecipeError(
             f"{output} already holds a run.", "Add --resume, or choose another directory."
         )
-    if _learned(json.loads(path.read_text())) != _learned(json.loads(recipe.model_dump_json())):
+    begun, asked = (
+        _learned(json.loads(row)) for row in (path.read_text(), recipe.model_dump_json())
+    )
+    if _start_is_compared(output):
+        begun["model"]["start"] = asked["model"]["start"]
+    if begun != asked:
         raise RecipeError(
             f"{output} holds a run of another recipe.",
             "Choose another directory, or resume with the recipe it began with.",
@@ -235,6 +240,12 @@ def _refuse_other_start(output: Path, model: Model) -> None:
             f"The model that the run in {output} began with has changed since.",
             "Put it back as it was, or begin in another directory.",
         )
+
+
+def _start_is_compared(output: Path) -> bool:
+    """Whether going on asks for the model that a run began with, wherever that lies by now."""
+    facts = _begun(output)
+    return not (output / "model").exists() and (facts is None or "start" in facts)
 
 
 def _begun(output: Path) -> dict[str, Any] | None:
