@@ -18,11 +18,12 @@ from unite.studies.masking import (
     chosen_temperature,
     claims,
     confirmation,
+    further,
     main,
     other_batches,
     tuning,
 )
-from unite.studies.node import plan
+from unite.studies.node import FAILURE, plan, write_json
 from unite.studies.outcome import Outcomes
 from unite.studies.study import planned
 
@@ -129,16 +130,61 @@ def test_every_claim_is_about_arms_that_are_run(whole: Setting, tmp_path: Path) 
     assert MASKING.floor.arm in arms
 
 
-def test_pure_and_mixed_galleries_choose_the_temperature_alike(
+def test_a_temperature_is_chosen_by_the_galleries_an_objective_is_trained_for(
     whole: Setting, tmp_path: Path
 ) -> None:
     runs = plan(tuning(tuple(WAYS), whole, Outcomes(())), whole, tmp_path)
     for run in runs:
-        mixed = run.arm.name == "MAMCL at τ 0.05"
+        mixed = run.arm.name.endswith("at τ 0.05")
         pure = [task(ranks(300 if mixed else 320, 400), f"t{n}") for n in range(9)]
         finish(run, [*pure, task(ranks(120 if mixed else 80, 400), "mixed", "mixed")])
-    assert chosen_temperature("MAMCL", Outcomes(runs)) == 0.05
-    assert chosen_temperature("InfoNCE", Outcomes(runs)) == 0.02
+    outcomes = Outcomes(runs)
+    apart = {"MAMCL", "MAMCL, quota 16", "single-modality batches"}
+    assert {name for name in WAYS if chosen_temperature(name, outcomes) == 0.02} == apart
+    assert {chosen_temperature(name, outcomes) for name in WAYS if name not in apart} == {0.05}
+
+
+def tuned(whole: Setting, root: Path, best: float, name: str) -> Outcomes:
+    """What tuning comes to where scores fall with the distance from one temperature."""
+    outcomes = Outcomes(())
+    for phase in (tuning, further, further):
+        runs = plan(phase((name,), whole, outcomes), whole, root)
+        for run in runs:
+            tau = run.last.recipe.loss.temperature
+            finish(run, [task(ranks(round(300 - 1000 * abs(tau - best)), 400))])
+        outcomes.add(runs)
+    return outcomes
+
+
+@pytest.mark.parametrize(
+    ("best", "chosen", "more"),
+    [(0.03, 0.03, []), (0.08, 0.08, [0.08, 0.12]), (0.2, 0.12, [0.08, 0.12]),
+     (0.001, 0.008, [0.012, 0.008]), (0.012, 0.012, [0.012, 0.008]), (0.06, 0.05, [0.08])],
+)  # fmt: skip
+def test_beyond_a_best_at_the_end_the_next_temperature_is_tried(
+    whole: Setting, tmp_path: Path, best: float, chosen: float, more: list[float]
+) -> None:
+    outcomes = tuned(whole, tmp_path, best, "MAMCL")
+    tried = [run.last.recipe.loss.temperature for run in outcomes.runs]
+    assert tried == [*TEMPERATURES, *more]
+    assert chosen_temperature("MAMCL", outcomes) == chosen
+    assert {run.seed for run in outcomes.runs} == {TUNING_SEED}
+
+
+def test_a_further_temperature_that_failed_is_not_tried_twice(
+    whole: Setting, tmp_path: Path
+) -> None:
+    runs = plan(tuning(("MAMCL",), whole, Outcomes(())), whole, tmp_path)
+    for run in runs:
+        best = run.last.recipe.loss.temperature == max(TEMPERATURES)
+        finish(run, [task(ranks(300 if best else 200, 400))])
+    outcomes = Outcomes(runs)
+    once = plan(further(("MAMCL",), whole, outcomes), whole, tmp_path)
+    assert len(once) == 1
+    write_json(once[0].last.folder / FAILURE, {"error": "its loss was not finite"})
+    outcomes.add(once)
+    assert not further(("MAMCL",), whole, outcomes)
+    assert chosen_temperature("MAMCL", outcomes) == max(TEMPERATURES)
 
 
 @pytest.mark.parametrize("lucky", [False, True])

@@ -30,6 +30,9 @@ from unite.studies.study import Study
 from unite.studies.verdict import Claim, Floor
 
 TEMPERATURES = (0.02, 0.03, 0.05)
+"""What every objective is tried with."""
+LADDER = (0.008, 0.012, *TEMPERATURES, 0.08, 0.12)
+"""Where the best is the last that was tried, the next one is tried too, twice at most."""
 LARGEST = 2048
 """The largest batch, unless the recipe's own is larger; also a fourth and a sixteenth of it."""
 ACCUMULATED = 4
@@ -42,10 +45,17 @@ CONFIRMING_SEEDS = tuple(range(TUNING_SEED + 1, TUNING_SEED + 6))
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """An objective: changes to stage 2, and what the recipe has no words for."""
+    """An objective.
+
+    Attributes:
+        changes: To stage 2.
+        objective: What the recipe has no words for.
+        judged: The galleries that its temperature is chosen by: those it is trained for.
+    """
 
     changes: tuple[str, ...]
     objective: Mapping[str, Any] | None = None
+    judged: tuple[Metric, ...] = (PURE, MIXED)
 
 
 _INFONCE = ("loss.masked=false",)
@@ -53,9 +63,9 @@ _SINGLE = ("data.batches=single-modality", "loss.masked=false")
 _SHAPED = (*_INFONCE, "run.processes=1")
 WAYS: dict[str, Way] = {
     "InfoNCE": Way(_INFONCE),
-    "MAMCL": Way(("loss.masked=true",)),
-    "single-modality batches": Way(_SINGLE),
-    "MAMCL, quota 16": Way(("loss.masked=true", "data.g_min=16")),
+    "MAMCL": Way(("loss.masked=true",), judged=(PURE,)),
+    "single-modality batches": Way(_SINGLE, judged=(PURE,)),
+    "MAMCL, quota 16": Way(("loss.masked=true", "data.g_min=16"), judged=(PURE,)),
     "half MAMCL, half InfoNCE": Way(("loss.masked=true", "loss.blend=0.5")),
     "other modalities weigh 0.1": Way(_SHAPED, {"kind": "shaped", "weight": 0.1}),
     "other modalities at 0.06": Way(
@@ -78,16 +88,16 @@ WINNER = "the best candidate, again"
 def tuning(names: Sequence[str], setting: Setting, outcomes: Outcomes) -> Sequence[Arm]:
     """Each of some objectives at each temperature, with a seed that nothing is reported of."""
     del outcomes
-    return [
-        Arm(
-            _tuned(name, tau),
-            _way(setting, name, tau),
-            group="tuning",
-            seeds=(TUNING_SEED,),
-        )
-        for name in names
-        for tau in TEMPERATURES
-    ]
+    return [_trial(setting, name, tau) for name in names for tau in TEMPERATURES]
+
+
+def further(names: Sequence[str], setting: Setting, outcomes: Outcomes) -> Sequence[Arm]:
+    """Where an objective's best temperature is the least or the greatest tried, the next one."""
+    best = {name: LADDER.index(chosen_temperature(name, outcomes)) for name in names}
+    near = [(name, LADDER[at]) for name, of in best.items() for at in (of - 1, of + 1)
+            if 0 <= at < len(LADDER)]  # fmt: skip
+    untried = [(name, tau) for name, tau in near if not _is_tried(name, tau, outcomes)]
+    return [_trial(setting, name, tau) for name, tau in untried]
 
 
 def main(names: Sequence[str], setting: Setting, outcomes: Outcomes) -> Sequence[Arm]:
@@ -154,14 +164,14 @@ def candidate(outcomes: Outcomes) -> str:
 def chosen_temperature(name: str, outcomes: Outcomes) -> float:
     """The best of an objective's temperatures on the tuning queries; the paper's if none is run.
 
-    Pure and mixed galleries count alike.
+    Where both kinds of gallery judge it, they count alike.
     """
-    tried = [tau for tau in TEMPERATURES if outcomes.of(_tuned(name, tau))]
+    tried = [tau for tau in LADDER if outcomes.of(_tuned(name, tau))]
 
-    def both(tau: float) -> float:
-        return sum(_mean(outcomes, _tuned(name, tau), m, "tuning") for m in (PURE, MIXED))
+    def score(tau: float) -> float:
+        return sum(_mean(outcomes, _tuned(name, tau), m, "tuning") for m in WAYS[name].judged)
 
-    return max(tried, key=both, default=0.03)
+    return max(tried, key=score, default=0.03)
 
 
 def own_batch(setting: Setting) -> int:
@@ -227,6 +237,15 @@ def _stages(
     return Stage(setting.stage1), Stage(setting.stage2, changes, objective)
 
 
+def _trial(setting: Setting, name: str, tau: float) -> Arm:
+    return Arm(_tuned(name, tau), _way(setting, name, tau), group="tuning", seeds=(TUNING_SEED,))
+
+
+def _is_tried(name: str, tau: float, outcomes: Outcomes) -> bool:
+    """Whether it was: one that failed is not tried again as a further one."""
+    return tau in TEMPERATURES or _tuned(name, tau) in outcomes.arms
+
+
 def _way(setting: Setting, name: str, tau: float) -> tuple[Stage, ...]:
     way = WAYS[name]
     return _stages(setting, (*way.changes, f"loss.temperature={tau}"), way.objective)
@@ -263,9 +282,13 @@ MASKING = Study(
     "prize is run again on fresh seeds. Cost is told in pairs a second.",
     phases=(
         partial(tuning, PLAIN),
+        partial(further, PLAIN),
+        partial(further, PLAIN),
         partial(main, PLAIN),
         equal_negatives,
         partial(tuning, OTHERS),
+        partial(further, OTHERS),
+        partial(further, OTHERS),
         partial(main, OTHERS),
         confirmation,
         batch_sizes,
@@ -280,7 +303,8 @@ MASKING = Study(
         "small world that is 32; MAMCL's mask leaves 46 of 128 in the mean, but 61 where an image "
         "is wanted and 4 where a page is. A step of 32 × 4 holds several modalities, one of 128 "
         "rows holds one.",
-        "τ_x is 0.06 whatever τ was chosen. τ is chosen with one seed, which no interval counts.",
+        "τ_x is 0.06 whatever τ was chosen. τ is chosen with one seed, which no interval counts; "
+        "of objectives whose rivals are of one modality alone it is chosen in pure galleries.",
         "Batches of other sizes have the learning rate and τ of the recipe's own.",
         "Pairs a second are comparable only where runs had the machine to themselves.",
     ),
