@@ -105,8 +105,8 @@ def main(names: Sequence[str], setting: Setting, outcomes: Outcomes) -> Sequence
     return [Arm(name, _way(setting, name, chosen_temperature(name, outcomes))) for name in names]
 
 
-def equal_negatives(setting: Setting, outcomes: Outcomes) -> Sequence[Arm]:
-    """Batches of one modality with no more negatives than MAMCL has."""
+def plain(setting: Setting, outcomes: Outcomes) -> Sequence[Arm]:
+    """The plain objectives, and single-modality batches with no more negatives than MAMCL has."""
     optimiser = setting.second.optimiser
     if optimiser.batch_size % ACCUMULATED:
         raise StudyError(
@@ -116,7 +116,7 @@ def equal_negatives(setting: Setting, outcomes: Outcomes) -> Sequence[Arm]:
     size, steps = optimiser.batch_size // ACCUMULATED, optimiser.accumulation * ACCUMULATED
     equal = (*_SINGLE, f"optimiser.batch_size={size}", f"optimiser.accumulation={steps}")
     changes = (*equal, _tau("single-modality batches", outcomes))
-    return [Arm(_equal(setting), _stages(setting, changes))]
+    return [*main(PLAIN, setting, outcomes), Arm(_equal(setting), _stages(setting, changes))]
 
 
 def batch_sizes(setting: Setting, outcomes: Outcomes) -> Sequence[Arm]:
@@ -289,8 +289,7 @@ MASKING = Study(
         partial(tuning, PLAIN),
         partial(further, PLAIN),
         partial(further, PLAIN),
-        partial(main, PLAIN),
-        equal_negatives,
+        plain,
         partial(tuning, OTHERS),
         partial(further, OTHERS),
         partial(further, OTHERS),
