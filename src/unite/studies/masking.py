@@ -307,7 +307,7 @@ MASKING = Study(
         "In accumulated batches of a fourth a row has that many candidates of one modality. On the "
         "small world that is 32; MAMCL's mask leaves 46 of 128 in the mean, but 61 where an image "
         "is wanted and 4 where a page is. A step of 32 × 4 holds several modalities, one of 128 "
-        "rows holds one.",
+        "rows holds one. Its τ is that of whole batches of one modality.",
         "τ_x is 0.06 whatever τ was chosen. τ is chosen with one seed, which no interval counts; "
         "of objectives whose rivals are of one modality alone it is chosen in pure galleries.",
         "Batches of other sizes have the learning rate and τ of the recipe's own.",
