@@ -107,15 +107,15 @@ def test_index_json_is_the_whole_outcome(call: Call, media: Path, tmp_path: Path
 def test_kinds_of_skipped_files_are_told_once_while_watching(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    outcome = Outcome(skipped=3, kinds_skipped={".heic": 2, "no ending": 1})
+    outcome = Outcome(skipped=3, kinds_skipped={".cr3": 2, "no ending": 1})
     _tell(outcome)
-    assert "skipped by kind: 2 .heic, 1 no ending; a phone's" in capsys.readouterr().err
-    _tell(outcome, {".heic"})
+    assert "skipped by kind: 2 .cr3, 1 no ending\n" in capsys.readouterr().err
+    _tell(outcome, {".cr3"})
     assert capsys.readouterr().err == "skipped by kind: 1 no ending\n"
-    _tell(outcome, {".heic", "no ending"})
+    _tell(outcome, {".cr3", "no ending"})
     assert capsys.readouterr().err == ""
-    _tell_json(outcome, {".heic"})
-    assert json.loads(capsys.readouterr().out)["kinds_skipped"] == {".heic": 2, "no ending": 1}
+    _tell_json(outcome, {".cr3"})
+    assert json.loads(capsys.readouterr().out)["kinds_skipped"] == {".cr3": 2, "no ending": 1}
 
 
 def test_index_opens_the_librarys_own_model(call: Call, media: Path, tmp_path: Path) -> None:

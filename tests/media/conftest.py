@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 GOLDEN = Path(__file__).parents[1] / "data" / "golden_a"
+HEIC = Path(__file__).parents[1] / "data" / "heic"
 TICKS = Fraction(1, 1000)
 
 Bytes = npt.NDArray[np.uint8]

@@ -10,10 +10,10 @@ import numpy as np
 
 from unite.types import Clip
 
-from .conftest import noise, save, write_clip
+from .conftest import HEIC, noise, save, write_clip
 
 Damage = Callable[[bytearray, np.random.Generator], bytearray]
-PICTURES = ("png", "jpg", "gif", "webp")
+PICTURES = ("png", "jpg", "gif", "webp", "heic")
 CLIPS = ("mp4", "mkv", "webm")
 _HEADER = 1500
 """Bytes in which headers and indices lie, at either end."""
@@ -22,7 +22,8 @@ _HEADER = 1500
 def sound_media(folder: Path) -> list[Path]:
     """A whole file of each kind; of MP4 one with its index ahead and one with it behind."""
     folder.mkdir(parents=True, exist_ok=True)
-    for kind in PICTURES:
+    shutil.copy(HEIC / "turned.heic", folder / "a.heic")
+    for kind in PICTURES[:-1]:
         more = {"save_all": True, "append_images": []} if kind == "gif" else {}
         save(folder / f"a.{kind}", noise(60, 80), **more)
     write_clip(folder / "a.mp4")

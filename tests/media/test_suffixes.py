@@ -16,6 +16,8 @@ def test_a_name_stands_for_one_kind_whoever_asks() -> None:
 def test_bytes_tell_their_ending() -> None:
     assert suffix_of(b"\x89PNG\r\n") == ".png"
     assert suffix_of(b"\0\0\0\x20ftypavif") == ".avif"
+    assert suffix_of(b"\0\0\0\x20ftypheic") == ".heic"
+    assert suffix_of(b"\0\0\0\x20ftypmif1") == ".heif"
     assert suffix_of(b"\0\0\0\x20ftypisom") == ".mp4"
     assert suffix_of(b"\0\0\0\x08wide\0\0") == ".mov"
     assert suffix_of(b"RIFF1234WEBP") == ".webp"
@@ -23,5 +25,5 @@ def test_bytes_tell_their_ending() -> None:
 
 
 def test_a_file_is_counted_by_its_ending() -> None:
-    endings = [ending_of(PurePath(name)) for name in ("a/b.HEIC", "LICENSE", "x.tar.gz")]
-    assert endings == [".heic", "no ending", ".gz"]
+    endings = [ending_of(PurePath(name)) for name in ("a/b.CR3", "LICENSE", "x.tar.gz")]
+    assert endings == [".cr3", "no ending", ".gz"]

@@ -59,6 +59,20 @@ def test_thumbnails_are_small_pictures_that_are_kept(
     assert again.status_code == 304
 
 
+def test_a_thumbnail_may_be_large_where_a_browser_knows_not_the_kind(
+    client: httpx2.Client, key: str
+) -> None:
+    at = f"/v1/items/{key}/thumbnail"
+    small, large = client.get(f"{at}?side=16"), client.get(f"{at}?side=2048")
+    assert max(Image.open(io.BytesIO(small.content)).size) == 16
+    assert max(Image.open(io.BytesIO(large.content)).size) > 16
+    tag = {"if-none-match": small.headers["etag"]}
+    assert client.get(f"{at}?side=16", headers=tag).status_code == 304
+    assert client.get(f"{at}?side=2048", headers=tag).status_code == 200
+    for side in ("0", "2049", "wide"):
+        assert client.get(f"{at}?side={side}").status_code == 422
+
+
 def test_a_text_has_no_thumbnail(client: httpx2.Client) -> None:
     hit = client.post("/v1/search", json={"text": "x", "only": "text"}).json()["hits"][0]
     assert hit["thumbnail"] is None

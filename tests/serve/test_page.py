@@ -26,6 +26,7 @@ pytestmark = [
     # Playwright's own loop is left open when its process ends before the test's collector runs.
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
+HEIC = Path(__file__).parents[1] / "data" / "heic" / "plain.heic"
 CARD = ".card:not(.ghost)"
 OPEN = f"{CARD} button.open"
 DROP = """([data, type, name]) => {
@@ -134,6 +135,14 @@ def test_a_clip_is_picked_found_and_plays(page: Page, media: Path) -> None:
 
 
 @pytest.mark.slow
+def test_a_phones_picture_is_asked_with_although_the_browser_cannot_show_it(page: Page) -> None:
+    page.set_input_files("#files", HEIC)
+    page.wait_for_selector(CARD)
+    assert len(names(page)) > 1
+    expect(page.locator("#given li span")).to_have_text("plain.heic")
+
+
+@pytest.mark.slow
 def test_more_like_this_and_back(page: Page) -> None:
     ask(page, "a red boat")
     before = names(page)
@@ -227,6 +236,21 @@ def test_what_the_browser_cannot_play_is_shown_still(
     page.locator(OPEN).click()
     expect(page.locator("#stage")).to_contain_text("cannot play")
     page.wait_for_function("() => document.querySelector('#stage img').naturalWidth > 0")
+
+
+@pytest.mark.slow
+def test_what_the_browser_cannot_show_is_shown_large_as_a_copy(
+    page: Page, media: Path, complaints: list[str]
+) -> None:
+    complaints.append("Failed to load resource")
+    at = f"/v1/items/{key_of(str(media / 'p0.png'))}"
+    hit = {**_EVIL, "kind": "image", "media": f"{at}/nothing", "thumbnail": f"{at}/thumbnail?v=1"}
+    page.route("**/v1/search", lambda route: route.fulfill(json={**_ANSWER, "hits": [hit]}))
+    ask(page, "x")
+    page.locator(OPEN).click()
+    expect(page.locator("#stage")).to_contain_text("this is a copy")
+    page.wait_for_function("() => document.querySelector('#stage img').naturalWidth > 0")
+    expect(page.locator("#stage img")).to_have_attribute("src", re.compile("side=1600"))
 
 
 @pytest.mark.slow

@@ -18,13 +18,7 @@ def printable(text: str) -> str:
 
 
 def skipped(kinds: Mapping[str, int]) -> str:
-    """A line on files of unsupported kinds, by how many there are of each ending.
-
-    A phone's pictures get a remedy: who has them would miss most of what they own.
-    """
+    """A line on files of unsupported kinds, by how many there are of each ending."""
     told = [f"{number} {kind}" for kind, number in kinds.items()]
     more = ", …" if len(told) > _KINDS else ""
-    line = f"skipped by kind: {', '.join(told[:_KINDS])}{more}"
-    if {".heic", ".heif"} & kinds.keys():
-        line += "; a phone's HEIC pictures must become JPEG first (heif-convert, or sips on a Mac)"
-    return printable(line)
+    return printable(f"skipped by kind: {', '.join(told[:_KINDS])}{more}")

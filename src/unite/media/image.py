@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from unite.errors import MediaError
+from unite.media import heif
 from unite.media.source import Limits, open_source
 
 _DECODE_ERRORS = (
@@ -24,6 +25,7 @@ _DECODE_ERRORS = (
     EOFError,
     OverflowError,
     MemoryError,
+    RuntimeError,  # what libheif reports of its decoder
     Image.DecompressionBombError,  # a frame inside the file larger than the file claims
 )
 # Between one and two times its limit Pillow only warns; who turns warnings into errors gets ours.
@@ -33,6 +35,8 @@ _ORIENTATION = 0x0112
 _PROGRAMS = {"EPS"}  # Pillow hands these to Ghostscript
 _PREVIEWS = {"MPO"}  # a phone's JPEG: its further frames are previews and depth maps
 _WHITE = (255, 255, 255)
+
+heif.register()
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +52,8 @@ def open_image(reference: str | Image.Image, limits: Limits | None = None) -> Pi
 
     Transparency is laid on white: the released code drops the alpha channel instead, which
     shows whatever colour lies hidden there, often black. Values of more than 8 bits are scaled;
-    of an animation the first frame is taken. Opaque 8-bit pictures are what the released code
-    makes of them, to the bit.
+    of an animation the first frame is taken, of several pictures in a HEIC file the one that it
+    calls the main one. Opaque 8-bit pictures are what the released code makes of them, to the bit.
 
     Args:
         reference: A path, a `file://` address, a `data:` URI, or a picture in memory (which
@@ -167,7 +171,8 @@ def _count_frames(image: Image.Image, notes: list[str]) -> None:
     """Say that more frames follow; the first is decoded, so damage among them does no harm."""
     if image.format in _PREVIEWS or not getattr(image, "is_animated", False):
         return
+    which = "main one" if image.format == "HEIF" else "first"
     try:
-        notes.append(f"first of {getattr(image, 'n_frames', 1)} frames")
+        notes.append(f"{which} of {getattr(image, 'n_frames', 1)} frames")
     except _DECODE_ERRORS:
-        notes.append("first of several frames")
+        notes.append(f"{which} of several frames")

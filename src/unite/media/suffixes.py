@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from pathlib import PurePath
 
-IMAGES = frozenset((".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif"))
+_PHONES = (".heic", ".heif", ".hif")
+IMAGES = frozenset(
+    (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", *_PHONES)
+)
 VIDEOS = frozenset((".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".mpg", ".mpeg"))
 TEXTS = frozenset((".txt", ".md"))
 
@@ -20,7 +23,16 @@ _SIGNS = {
 }
 _RIFF = {b"WEBP": ".webp", b"AVI ": ".avi"}
 _BOXES = {b"moov", b"mdat", b"free", b"skip", b"wide"}  # how old QuickTime files begin
-_STILLS = {b"avif", b"avis", b"heic", b"heix", b"mif1", b"msf1"}  # brands of ISO media files
+_STILLS = {  # brands of ISO media files
+    b"avif": ".avif",
+    b"avis": ".avif",
+    b"heic": ".heic",
+    b"heix": ".heic",
+    b"hevc": ".heic",
+    b"hevx": ".heic",
+    b"mif1": ".heif",
+    b"msf1": ".heif",
+}
 
 
 def medium_of(name: str) -> str | None:
@@ -39,7 +51,7 @@ def ending_of(path: PurePath) -> str:
 def suffix_of(data: bytes) -> str:
     """The ending that a file of these bytes should have; empty if they are of no known form."""
     if data[4:8] == b"ftyp":
-        return ".avif" if data[8:12] in _STILLS else ".mp4"
+        return _STILLS.get(data[8:12], ".mp4")
     if data[4:8] in _BOXES:
         return ".mov"
     if data[:4] == b"RIFF":

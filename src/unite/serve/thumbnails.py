@@ -41,15 +41,17 @@ class Thumbnails:
         self._pool: WorkerPool[_Wanted, bytes] | None = None
         self._kept: OrderedDict[tuple[str, str], bytes] = OrderedDict()
 
-    async def webp(self, record: Record) -> bytes:
-        """A record's thumbnail as WebP.
+    async def webp(self, record: Record, side: int = SIDE) -> bytes:
+        """A record's thumbnail as WebP; those of the usual side are kept.
 
         Raises:
             RequestError: It has none, or its file cannot be opened.
         """
+        if side != SIDE:
+            return await self._made(record, side)
         key = (record.id, record.digest)
         if key not in self._kept:
-            self._kept[key] = await self._made(record)
+            self._kept[key] = await self._made(record, side)
             if len(self._kept) > KEPT:
                 self._kept.popitem(last=False)
         self._kept.move_to_end(key)
@@ -65,10 +67,10 @@ class Thumbnails:
         if pool is not None:
             pool.close()
 
-    async def _made(self, record: Record) -> bytes:
+    async def _made(self, record: Record, side: int) -> bytes:
         clip = "video" in record.modality and "image" not in record.modality
         ref = Clip(record.path, record.start, record.end) if clip else record.path
-        future = self._started().submit(_Wanted(ref))
+        future = self._started().submit(_Wanted(ref, side))
         done, loop = asyncio.Event(), asyncio.get_running_loop()
 
         def wake(_: object) -> None:

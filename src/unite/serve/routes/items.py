@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from typing import Annotated
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from starlette.responses import FileResponse, Response
 
 from unite.library.progress import progress_of
@@ -13,10 +14,12 @@ from unite.serve.faults import RequestError
 from unite.serve.files import media_response, shown_as
 from unite.serve.schemas import IndexingOut, ItemOut, LibraryOut
 from unite.serve.service import Here
+from unite.serve.thumbnails import SIDE
 from unite.serve.views import item as view
 
 router = APIRouter(prefix="/v1", tags=["library"])
 _YEAR = 31_536_000
+Side = Annotated[int, Query(ge=16, le=2048)]
 
 
 @router.get("/library", responses=failures(404))
@@ -48,18 +51,21 @@ async def item(key: str, service: Here) -> ItemOut:
     response_class=Response,
     responses={200: {"content": {"image/webp": {}}}, **failures(404)},
 )
-async def thumbnail(key: str, request: Request, service: Here) -> Response:
-    """A small picture of an item, as WebP."""
+async def thumbnail(key: str, request: Request, service: Here, side: Side = SIDE) -> Response:
+    """A picture of an item, as WebP: small, or large where a browser cannot show the file.
+
+    `side` is the most that its longer side may have, in pixels.
+    """
     record = await service.shelf.record(key)
     if shown_as(record) == "text":
         raise RequestError(404, "A text has no thumbnail.", code="no_thumbnail")
-    tag = f'"{record.digest[:32]}"'
+    tag = f'"{record.digest[:32]}-{side}"'
     fixed = request.query_params.get("v") == record.digest[:16]
     age = f"private, max-age={_YEAR}, immutable" if fixed else "private, no-cache"
     headers = {"ETag": tag, "Cache-Control": age}
     if request.headers.get("if-none-match") == tag:
         return Response(status_code=304, headers=headers)
-    content = await service.thumbnails.webp(record)
+    content = await service.thumbnails.webp(record, side)
     return Response(content, media_type="image/webp", headers=headers)
 
 

@@ -60,6 +60,7 @@ function add(list) {
 function kindOf(file) {
   const kind = file.type.split("/")[0];
   if (kind === "image" || kind === "video") return kind;
+  if (/\.(heic|heif|hif)$/i.test(file.name)) return "image"; // of no type to most browsers
   return /\.(mkv|mp4|mov|webm|avi|m4v)$/i.test(file.name) ? "video" : null;
 }
 
@@ -70,6 +71,7 @@ function chip(one) {
     one.kind === "image"
       ? make("img", { src: address, alt: one.file.name })
       : make("video", { src: address, muted: true, preload: "metadata", "aria-label": one.file.name });
+  shown.addEventListener("error", () => shown.replaceWith(make("span", {}, one.file.name)));
   const away = () => {
     show(files.filter((other) => other !== one));
     at("text").focus();

@@ -64,7 +64,9 @@ function large(hit) {
   if (hit.kind === "video") return clip(hit);
   if (hit.kind === "text") return make("blockquote", {}, hit.text);
   const image = make("img", { src: hit.media, alt: hit.name });
-  image.addEventListener("error", () => image.replaceWith(instead(hit, "This browser cannot show the file.")));
+  image.addEventListener("error", () =>
+    image.replaceWith(instead(hit, "This browser cannot show such a file; this is a copy.", `${hit.thumbnail}&side=1600`)),
+  );
   return image;
 }
 
@@ -84,11 +86,11 @@ function clip(hit) {
   return video;
 }
 
-function instead(hit, words) {
+function instead(hit, words, still = hit.thumbnail) {
   return make(
     "div",
     { className: "cannot" },
-    hit.thumbnail ? make("img", { src: hit.thumbnail, alt: "" }) : null,
+    hit.thumbnail ? make("img", { src: still, alt: "" }) : null,
     make("p", { className: "none" }, words),
   );
 }
