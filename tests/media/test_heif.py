@@ -33,6 +33,12 @@ def test_a_phone_held_upright_is_turned_once() -> None:
     _shows(np.asarray(open_image(path).image), FIELDS)
 
 
+def test_a_phones_tiles_are_joined() -> None:
+    path = str(HEIC / "tiled.heic")
+    assert picture_size(path) == (128, 128)
+    _shows(np.asarray(open_image(path).image), FIELDS)
+
+
 def test_the_name_does_not_matter(tmp_path: Path) -> None:
     path = tmp_path / "IMG_0001.JPG"  # as some programs save what a phone gave them
     path.write_bytes((HEIC / "plain.heic").read_bytes())
@@ -69,8 +75,9 @@ def test_damage_is_an_error_or_a_picture(tmp_path: Path) -> None:
 
 
 def _shows(pixels_HWC: np.ndarray, fields: list[list[tuple[int, int, int]]]) -> None:  # type: ignore[type-arg]
-    assert pixels_HWC.shape == (64, 96, 3)
+    height, width = (side // 2 for side in pixels_HWC.shape[:2])
     for row, of in enumerate(fields):
         for column, colour in enumerate(of):
-            field = pixels_HWC[row * 32 + 4 : row * 32 + 28, column * 48 + 4 : column * 48 + 44]
+            top, left = row * height, column * width
+            field = pixels_HWC[top + 4 : top + height - 4, left + 4 : left + width - 4]
             np.testing.assert_allclose(field.reshape(-1, 3).mean(axis=0), colour, atol=4)
