@@ -9,7 +9,6 @@ from torch import Tensor
 from unite.errors import StudyError
 from unite.loss import MamclLoss
 from unite.studies.objectives import QueueLoss, ShapedLoss, objective
-from unite.training.fit import contrastive
 from unite.training.recipe import load_recipe
 
 
@@ -98,7 +97,6 @@ def test_the_queue_knows_equal_meanings_and_its_length() -> None:
 def test_an_objective_is_made_of_its_row() -> None:
     table, _, _ = features()
     recipe = load_recipe("small-stage2", ["loss.temperature=0.07"])
-    assert objective(None) is contrastive
     made = objective({"kind": "shaped", "weight": 0.3, "split": True})(table, recipe)
     assert isinstance(made, ShapedLoss)
     assert (made.temperature, made.weight, made.split) == (0.07, 0.3, True)

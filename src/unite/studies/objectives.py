@@ -30,21 +30,19 @@ from unite.loss.gather import world_size
 from unite.loss.mamcl import Contrast
 from unite.loss.module import CANDIDATE, LABELS, NEGATIVE, QUERY, MamclLoss
 from unite.loss.strips import wide
-from unite.training.fit import Objective, contrastive
+from unite.training.fit import Objective
 from unite.training.recipe import Recipe
 
 
-def objective(row: Mapping[str, Any] | None) -> Objective:
+def objective(row: Mapping[str, Any]) -> Objective:
     """What makes the loss that an arm names.
 
     Args:
-        row: `kind`, and that kind's numbers; None: what the recipe says.
+        row: `kind`, and that kind's numbers.
 
     Raises:
         StudyError: There is no such kind.
     """
-    if row is None:
-        return contrastive
     kinds: dict[str, type[ShapedLoss | QueueLoss]] = {"shaped": ShapedLoss, "queue": QueueLoss}
     numbers = {key: value for key, value in row.items() if key != "kind"}
     kind = kinds.get(row["kind"])

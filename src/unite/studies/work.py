@@ -84,12 +84,17 @@ def train_here(folder: Path) -> None:
     """Train in this process, alone or as one of several."""
     # Spoken by accelerate to its own callers: nothing that a user of ours could do about it.
     warnings.filterwarnings("ignore", message="`broadcast_buffers` is deprecated")
-    from unite.studies.objectives import objective
+    from unite.training.fit import Objective, contrastive
     from unite.training.stages import train
 
     spec = read_json(folder / SPEC)
     recipe = Recipe.model_validate(spec["recipe"])
-    train(recipe, folder / "train", resume=True, objective=objective(spec["objective"]))
+    made: Objective = contrastive
+    if spec["objective"] is not None:
+        from unite.studies.objectives import objective  # it needs transformers, which take long
+
+        made = objective(spec["objective"])
+    train(recipe, folder / "train", resume=True, objective=made)
 
 
 def _score(folder: Path, spec: Mapping[str, Any], recipe: Recipe) -> None:
