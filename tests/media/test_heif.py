@@ -55,6 +55,17 @@ def test_an_item_named_by_no_text_is_an_error_and_not_the_end(tmp_path: Path, wo
         open_image(str(path))
 
 
+@pytest.mark.parametrize("size", [0, 1, 8])
+def test_an_item_of_a_size_that_nobody_writes_hides_nothing(tmp_path: Path, size: int) -> None:
+    data = bytearray((HEIC / "turned.heic").read_bytes().replace(b"Exif", b"\xffxif", 1))
+    start = data.index(b"\xffxif") - 16
+    assert data[start + 4 : start + 8] == b"infe"
+    data[start : start + 4] = size.to_bytes(4)
+    (tmp_path / "a.heic").write_bytes(data)
+    with pytest.raises(MediaError, match="damaged"):
+        open_image(str(tmp_path / "a.heic"))
+
+
 @pytest.mark.filterwarnings("ignore:(Truncated|Corrupt)")  # EXIF data, from Pillow
 def test_damage_is_an_error_or_a_picture(tmp_path: Path) -> None:
     path, found = tmp_path / "a.heic", Counter[str]()
