@@ -18,18 +18,25 @@ from unite.studies.verdict import Claim, Floor
 if TYPE_CHECKING:
     import optuna
 
-TRIALS = 16
+RANDOM = 6
+ROUNDS = (RANDOM, 2, 2, 2, 2, 2)
+"""Trials that are proposed at once, so that they can run side by side: first some at random, then
+a few at a time that follow from all before."""
 OWN, EQUAL, FOUND = "the recipe's own mix", "equal shares", "the mix found"
 Shares = dict[str, float]
 
 
-def trial(number: int, setting: Setting, outcomes: Outcomes) -> Sequence[Arm]:
-    """The next mix that the optimiser wants to see, given what the earlier ones came to.
+def trials(number: int, setting: Setting, outcomes: Outcomes) -> Sequence[Arm]:
+    """The next round of mixes that the optimiser wants to see, given what came of the earlier ones.
 
     Nothing is kept of the search itself: equal outcomes lead the optimiser to equal proposals.
     """
-    shares = _proposals(number + 1, outcomes)[number]
-    return [_arm(_trial(number), setting, shares, group="search", seeds=(TUNING_SEED,))]
+    first = sum(ROUNDS[:number])
+    wanted = _proposals(number + 1, outcomes)[first:]
+    return [
+        _arm(_trial(place), setting, shares, group="search", seeds=(TUNING_SEED,))
+        for place, shares in enumerate(wanted, first)
+    ]
 
 
 def final(setting: Setting, outcomes: Outcomes) -> Sequence[Arm]:
@@ -44,11 +51,10 @@ def final(setting: Setting, outcomes: Outcomes) -> Sequence[Arm]:
 
 def best_shares(outcomes: Outcomes) -> Shares | None:
     """The shares of the best trial on the tuning queries; None before any."""
-    best = outcomes.best([_trial(number) for number in range(TRIALS)], CAPTIONS, "tuning")
+    best = outcomes.best([_trial(place) for place in range(sum(ROUNDS))], CAPTIONS, "tuning")
     if best is None:
         return None
-    number = int(best.rpartition(" ")[2])
-    return _proposals(number + 1, outcomes)[number]
+    return _proposals(len(ROUNDS), outcomes)[int(best.rpartition(" ")[2])]
 
 
 def own_shares(setting: Setting) -> Shares:
@@ -71,8 +77,8 @@ def claims(setting: Setting, outcomes: Outcomes) -> Sequence[Claim]:
     ]
 
 
-def _proposals(count: int, outcomes: Outcomes) -> list[Shares]:
-    """The first proposals of a seeded optimiser that is told what is known."""
+def _proposals(rounds: int, outcomes: Outcomes) -> list[Shares]:
+    """What a seeded optimiser proposes in its first rounds, told after each what came of it."""
     try:
         import optuna
     except ImportError as error:
@@ -81,17 +87,20 @@ def _proposals(count: int, outcomes: Outcomes) -> list[Shares]:
             "Install it: pip install 'unite-embed[studies]'.",
         ) from error
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    sampler = optuna.samplers.TPESampler(seed=0, n_startup_trials=6)
+    # The others of a round count as bad ones while nothing is known of them: so they differ.
+    sampler = optuna.samplers.TPESampler(seed=0, n_startup_trials=RANDOM, constant_liar=True)
     search = optuna.create_study(direction="maximize", sampler=sampler)
-    proposals = []
-    for number in range(count):
-        asked = search.ask()
-        proposals.append(_shares(asked))
-        scores = outcomes.scores(_trial(number), CAPTIONS, "tuning")
-        if scores:
-            search.tell(asked, scores[0])
-        else:
-            search.tell(asked, state=optuna.trial.TrialState.FAIL)
+    proposals: list[Shares] = []
+    for size in ROUNDS[:rounds]:
+        asked = [search.ask() for _ in range(size)]
+        shares = [_shares(trial) for trial in asked]
+        for place, trial in enumerate(asked, len(proposals)):
+            scores = outcomes.scores(_trial(place), CAPTIONS, "tuning")
+            if scores:
+                search.tell(trial, scores[0])
+            else:
+                search.tell(trial, state=optuna.trial.TrialState.FAIL)
+        proposals += shares
     return proposals
 
 
@@ -111,17 +120,17 @@ def _arm(
     return Arm(name, first_stages(setting, shares), group=group, seeds=seeds)
 
 
-def _trial(number: int) -> str:
-    return f"trial {number}"
+def _trial(place: int) -> str:
+    return f"trial {place}"
 
 
 PROPORTIONS = Study(
     name="proportions",
     title="How much of each kind of pair stage 1 should have",
-    question=f"{TRIALS} mixes proposed by a tree-structured Parzen estimator, one seed each, "
-    "scored on half of the queries; then the best against two others on seeds and queries of "
-    "their own. Equal pairs in all.",
-    phases=(*(partial(trial, number) for number in range(TRIALS)), final),
+    question=f"{sum(ROUNDS)} mixes proposed by a tree-structured Parzen estimator, {RANDOM} at "
+    "random, then two by two, one seed each, scored on half of the queries; then the best against "
+    "two others on seeds and queries of their own. Equal pairs in all.",
+    phases=(*(partial(trials, number) for number in range(len(ROUNDS))), final),
     claims=claims,
     metrics=(CAPTIONS, TEXT, IMAGE, VIDEO, TEMPORAL, UNSEEN),
     floor=Floor(OWN, CAPTIONS, 0.80),
