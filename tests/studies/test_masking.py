@@ -8,7 +8,9 @@ from unite.errors import StudyError
 from unite.studies.arm import Setting
 from unite.studies.masking import (
     CHUNK_TOKENS,
+    INFONCE_AGAIN,
     MASKING,
+    SINGLE_AGAIN,
     TEMPERATURES,
     TUNING_SEED,
     WAYS,
@@ -169,6 +171,8 @@ def test_beyond_a_best_at_the_end_the_next_temperature_is_tried(
     assert tried == [*TEMPERATURES, *more]
     assert chosen_temperature("MAMCL", outcomes) == chosen
     assert {run.seed for run in outcomes.runs} == {TUNING_SEED}
+    (arm,) = main(("MAMCL",), whole, outcomes)
+    assert arm.chosen == f"τ {chosen}"
 
 
 def test_a_further_temperature_that_failed_is_not_tried_twice(
@@ -200,6 +204,9 @@ def test_the_prize_is_won_on_fresh_seeds(whole: Setting, tmp_path: Path, lucky: 
     seen = Outcomes(runs)
     assert candidate(seen) == "InfoNCE + queue"
     again = plan(confirmation(whole, seen), whole, tmp_path)
+    assert {run.arm.name: run.arm.chosen for run in again} == {
+        SINGLE_AGAIN: "τ 0.03", INFONCE_AGAIN: "τ 0.03", WINNER: "InfoNCE + queue, τ 0.03",
+    }  # fmt: skip
     assert not {run.seed for run in again} & {*whole.seeds, TUNING_SEED}
     for run in again:
         bad = lucky and run.arm.name == WINNER

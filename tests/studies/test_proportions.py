@@ -79,6 +79,8 @@ def test_the_mix_found_is_that_of_the_best_trial(setting: Setting, tmp_path: Pat
     arms = {arm.name: arm for arm in final(setting, outcomes)}
     assert list(arms) == [OWN, EQUAL, FOUND]
     assert arms[FOUND].seeds is None  # the study's own, not the search's
+    assert arms[EQUAL].chosen == "TT 25%, TI 25%, TV coarse 25%, TV fine 25%"
+    assert f"TV fine {shares['TV fine']:.0%}" in arms[FOUND].chosen
 
 
 def test_the_search_learns_from_what_it_saw(setting: Setting, tmp_path: Path) -> None:

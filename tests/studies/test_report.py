@@ -135,6 +135,19 @@ def test_tuning_arms_are_scored_on_the_tuning_queries(made: Made, tmp_path: Path
     assert (run["queries"], run["scores"]["fine"]) == ("tuning", 1.0)
 
 
+def test_what_was_chosen_for_an_arm_stands_beside_it(made: Made, tmp_path: Path) -> None:
+    outcomes = made({"a": [[1, 1]], "b": [[1, 2]]})
+    (plain,) = score_tables(STUDY, outcomes)
+    assert plain.head[:2] == ("arm", "seeds")
+    arm = replace(outcomes.runs[0].arm, chosen="τ 0.08")
+    outcomes.runs[0] = replace(outcomes.runs[0], arm=arm)
+    (table,) = score_tables(STUDY, outcomes)
+    assert table.head[:3] == ("arm", "chosen", "seeds")
+    assert [row[:3] for row in table.rows] == [("a", "τ 0.08", "1"), ("b", "", "1")]
+    rows = results(STUDY, Setting(data=str(tmp_path)), outcomes, [])["runs"]
+    assert [row["chosen"] for row in rows] == ["τ 0.08", None]
+
+
 def test_spread_is_told_from_two_seeds_on() -> None:
     assert spread([]) == "–"
     assert spread([0.5]) == "50.0"

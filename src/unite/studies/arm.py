@@ -43,6 +43,7 @@ class Arm:
         group: Arms of one group are compared and must have equal budgets.
         seeds: Seeds of its own; None: the study's.
         frames: A fixed number of frames a clip, in training and in evaluation.
+        chosen: What was chosen for it by earlier runs, or a search proposed, for readers of tables.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Arm:
     group: str = "all"
     seeds: tuple[int, ...] | None = None
     frames: int | None = None
+    chosen: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -102,7 +102,11 @@ def further(names: Sequence[str], setting: Setting, outcomes: Outcomes) -> Seque
 
 def main(names: Sequence[str], setting: Setting, outcomes: Outcomes) -> Sequence[Arm]:
     """Some objectives, each at its own temperature."""
-    return [Arm(name, _way(setting, name, chosen_temperature(name, outcomes))) for name in names]
+    arms = []
+    for name in names:
+        tau = chosen_temperature(name, outcomes)
+        arms.append(Arm(name, _way(setting, name, tau), chosen=f"τ {tau}"))
+    return arms
 
 
 def plain(setting: Setting, outcomes: Outcomes) -> Sequence[Arm]:
@@ -115,8 +119,9 @@ def plain(setting: Setting, outcomes: Outcomes) -> Sequence[Arm]:
         )
     size, steps = optimiser.batch_size // ACCUMULATED, optimiser.accumulation * ACCUMULATED
     equal = (*_SINGLE, f"optimiser.batch_size={size}", f"optimiser.accumulation={steps}")
-    changes = (*equal, _tau("single-modality batches", outcomes))
-    return [*main(PLAIN, setting, outcomes), Arm(_equal(setting), _stages(setting, changes))]
+    tau = chosen_temperature("single-modality batches", outcomes)
+    stages = _stages(setting, (*equal, f"loss.temperature={tau}"))
+    return [*main(PLAIN, setting, outcomes), Arm(_equal(setting), stages, chosen=f"τ {tau}")]
 
 
 def batch_sizes(setting: Setting, outcomes: Outcomes) -> Sequence[Arm]:
@@ -128,9 +133,15 @@ def batch_sizes(setting: Setting, outcomes: Outcomes) -> Sequence[Arm]:
         ratio = optimiser.batch_size / size
         length = [] if optimiser.steps is None else [_steps(optimiser.steps, ratio)]
         for name in PLAIN:
-            changes = (f"optimiser.batch_size={size}", f"run.chunk_tokens={tokens}", *length)
-            stages = _stages(setting, (*WAYS[name].changes, _tau(name, outcomes), *changes))
-            arms.append(Arm(f"{name}, batch {size}", stages, group=f"batch {size}"))
+            tau = chosen_temperature(name, outcomes)
+            changes = (
+                *WAYS[name].changes, f"loss.temperature={tau}", f"optimiser.batch_size={size}",
+                f"run.chunk_tokens={tokens}", *length,
+            )  # fmt: skip
+            stages = _stages(setting, changes)
+            arms.append(
+                Arm(f"{name}, batch {size}", stages, group=f"batch {size}", chosen=f"τ {tau}")
+            )
     return arms
 
 
@@ -138,12 +149,14 @@ def confirmation(setting: Setting, outcomes: Outcomes) -> Sequence[Arm]:
     """The best candidate and what it must match, on seeds of their own: it was the best of many."""
     infonce, _, single = PLAIN
     roles = {SINGLE_AGAIN: single, INFONCE_AGAIN: infonce, WINNER: candidate(outcomes)}
+    arms = {arm.name: arm for arm in main(tuple(roles.values()), setting, outcomes)}
     return [
-        Arm(
-            role,
-            _way(setting, name, chosen_temperature(name, outcomes)),
+        replace(
+            arms[name],
+            name=role,
             group="confirmation",
             seeds=CONFIRMING_SEEDS,
+            chosen=f"{name}, {arms[name].chosen}" if role == WINNER else arms[name].chosen,
         )
         for role, name in roles.items()
     ]
@@ -259,10 +272,6 @@ def _way(setting: Setting, name: str, tau: float) -> tuple[Stage, ...]:
 
 def _tuned(name: str, tau: float) -> str:
     return f"{name} at τ {tau}"
-
-
-def _tau(name: str, outcomes: Outcomes) -> str:
-    return f"loss.temperature={chosen_temperature(name, outcomes)}"
 
 
 def _mean(outcomes: Outcomes, arm: str, metric: Metric, part: Part = "test") -> float:

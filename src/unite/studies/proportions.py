@@ -117,7 +117,8 @@ def _arm(
     group: str = "all",
     seeds: tuple[int, ...] | None = None,
 ) -> Arm:
-    return Arm(name, first_stages(setting, shares), group=group, seeds=seeds)
+    chosen = ", ".join(f"{kind} {share:.0%}" for kind, share in shares.items())
+    return Arm(name, first_stages(setting, shares), group=group, seeds=seeds, chosen=chosen)
 
 
 def _trial(place: int) -> str:

@@ -90,6 +90,7 @@ def results(
             "arm": run.arm.name,
             "group": run.arm.group,
             "seed": run.seed,
+            "chosen": run.arm.chosen or None,
             "folder": run.last.folder.name,
             "error": outcomes.failures.get((run.arm.name, run.seed)),
         }

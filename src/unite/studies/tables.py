@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from statistics import mean, stdev
 
+from unite.studies.arm import Arm
 from unite.studies.comparison import Finding
 from unite.studies.outcome import Metric, Outcomes, Part
 from unite.studies.scoring import TaskResult
@@ -29,16 +30,19 @@ class Table:
 
 def score_tables(study: Study, outcomes: Outcomes) -> list[Table]:
     """Scores of every arm, a table for each group."""
-    groups: dict[str, list[str]] = {}
+    groups: dict[str, dict[str, Arm]] = {}
     for run in outcomes.runs:
-        arms = groups.setdefault(run.arm.group, [])
-        if run.arm.name not in arms:
-            arms.append(run.arm.name)
-    head = ("arm", "seeds", *(metric.name for metric in study.metrics), "gap", "pairs/s")
+        groups.setdefault(run.arm.group, {}).setdefault(run.arm.name, run.arm)
+    metrics = [metric.name for metric in study.metrics]
     tables = []
     for group, arms in groups.items():
         part = part_of(group, study)
-        rows = [_row(arm, study.metrics, outcomes, part) for arm in arms]
+        any_chosen = any(arm.chosen for arm in arms.values())
+        head = ("arm", *["chosen"] * any_chosen, "seeds", *metrics, "gap", "pairs/s")
+        rows = [
+            (name, *[arm.chosen] * any_chosen, *_cells(name, study.metrics, outcomes, part))
+            for name, arm in arms.items()
+        ]
         queries = "" if part == "all" else f", {part} queries"
         tables.append(Table(f"R@1 in % (group: {group}{queries})", head, tuple(rows)))
     return tables
@@ -106,13 +110,12 @@ def told(finding: Finding) -> str:
     return f"{comparison.arm} − {against}, {where}"
 
 
-def _row(arm: str, metrics: Sequence[Metric], outcomes: Outcomes, part: Part) -> tuple[str, ...]:
+def _cells(arm: str, metrics: Sequence[Metric], outcomes: Outcomes, part: Part) -> tuple[str, ...]:
     found = list(outcomes.of(arm).values())
     cells = [spread(outcomes.scores(arm, metric, part)) for metric in metrics]
     gap = _mean([outcome.gap["mean"] for outcome in found if "mean" in outcome.gap])
     speed = _mean([o.pairs_per_second for o in found if o.pairs_per_second])
     return (
-        arm,
         str(len(found)),
         *cells,
         "–" if gap is None else f"{gap:.2f}",
