@@ -45,6 +45,7 @@ def features(count: int = 6, negatives: int = 4) -> tuple[Table, dict[str, Any],
         "content_id": content[order],
         "also_id": also[order],
         "modality": modality[order],
+        "instructed": (side[order] == QUERY) & (order % 2 == 0),
         "has_negatives": negatives > 0,
     }
     q, c, n = slice(0, count), slice(count, 2 * count), slice(2 * count, rows)

@@ -1,3 +1,4 @@
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -5,11 +6,12 @@ import pytest
 from tests.studies.conftest import finish, ranks, task
 
 from unite.errors import StudyError
-from unite.studies.arm import Setting
+from unite.studies.arm import Arm, Setting
 from unite.studies.masking import (
     CHUNK_TOKENS,
     INFONCE_AGAIN,
     MASKING,
+    PLAIN,
     SINGLE_AGAIN,
     TEMPERATURES,
     TUNING_SEED,
@@ -146,6 +148,53 @@ def test_a_temperature_is_chosen_by_the_galleries_an_objective_is_trained_for(
     assert {chosen_temperature(name, outcomes) for name in WAYS if name not in apart} == {0.05}
 
 
+def scored(
+    setting: Setting, root: Path, arms: Sequence[Arm], scores: Callable[[str], tuple[int, int]]
+) -> Outcomes:
+    """Outcomes of 100 pure and 100 mixed queries: how many of each an arm's name answers."""
+    runs = plan(arms, setting, root)
+    for run in runs:
+        pure, mixed = scores(run.arm.name)
+        finish(run, [task(ranks(pure)), task(ranks(mixed), "mixed", "mixed")])
+    return Outcomes(runs)
+
+
+def test_a_candidates_temperature_is_chosen_as_the_prize_is_won(
+    whole: Setting, tmp_path: Path
+) -> None:
+    """The lesser lead counts, not the sum: a gain in mixed galleries makes up for nothing."""
+    name = "half MAMCL, half InfoNCE"
+    found = {f"{name} at τ 0.02": (60, 95), f"{name} at τ 0.03": (76, 76)}
+    arms = tuning((*PLAIN, name), whole, Outcomes(()))
+    outcomes = scored(whole, tmp_path, arms, lambda arm: found.get(arm, (80, 80)))
+    assert chosen_temperature(name, outcomes) == 0.05
+    without = scored(whole, tmp_path / "b", arms[:-1], lambda arm: found.get(arm, (80, 80)))
+    assert chosen_temperature(name, without) == 0.03
+
+
+def test_the_candidate_is_chosen_on_the_tuning_queries(whole: Setting, tmp_path: Path) -> None:
+    runs = plan(main(tuple(WAYS), whole, Outcomes(())), whole, tmp_path)
+    for run in runs:
+        best = run.arm.name == "alternating batches"
+        tempting = run.arm.name == "InfoNCE + queue"
+        on_tuning, on_test = (1 if best else 2), (1 if tempting else 2)
+        finish(run, [task([on_tuning, on_tuning, on_test, on_test] * 10)])
+    assert candidate(Outcomes(runs)) == "alternating batches"
+
+
+def test_what_a_user_changes_does_not_reach_into_an_objective(world: Path, tmp_path: Path) -> None:
+    changes = ("loss.blend=0.5", "data.g_min=8")
+    setting = Setting(data=str(world), changes=changes)
+    runs = {run.arm.name: run.last.recipe for run in planned(MASKING, setting, tmp_path)}
+    for name in ("MAMCL", "InfoNCE", "MAMCL, batch 512"):
+        assert (runs[name].loss.blend, runs[name].data.g_min) == (0, 0)
+    assert runs["half MAMCL, half InfoNCE"].loss.blend == 0.5
+    assert runs["MAMCL, quota 16"].data.g_min == 16
+    learned = Setting(data=str(world), changes=("loss.temperature_bounds=[0.01, 0.2]",))
+    with pytest.raises(StudyError, match="learns its temperature"):
+        planned(MASKING, learned, tmp_path)
+
+
 def tuned(whole: Setting, root: Path, best: float, name: str) -> Outcomes:
     """What tuning comes to where scores fall with the distance from one temperature."""
     outcomes = Outcomes(())
@@ -207,6 +256,7 @@ def test_the_prize_is_won_on_fresh_seeds(whole: Setting, tmp_path: Path, lucky: 
     assert {run.arm.name: run.arm.chosen for run in again} == {
         SINGLE_AGAIN: "τ 0.03", INFONCE_AGAIN: "τ 0.03", WINNER: "InfoNCE + queue, τ 0.03",
     }  # fmt: skip
+    assert len(again) == 3 * 10
     assert not {run.seed for run in again} & {*whole.seeds, TUNING_SEED}
     for run in again:
         bad = lucky and run.arm.name == WINNER

@@ -74,9 +74,13 @@ def test_what_it_is_scored_on_is_looked_for_before_anything_is_run(
     assert not list(tmp_path.rglob("spec.json"))
 
 
-def test_what_cannot_be_run_is_refused_before_anything_is(setting: Setting, tmp_path: Path) -> None:
+@pytest.mark.parametrize("is_later", [False, True])
+def test_what_cannot_be_run_is_refused_before_anything_is(
+    setting: Setting, tmp_path: Path, is_later: bool
+) -> None:
     longer = replace(arm(0.03), stages=(first(), second("optimiser.steps=8")))
-    study = replace(STUDY, phases=(lambda *_: [*begin(setting, Outcomes(())), longer],))
+    at_once = (lambda *_: [*begin(setting, Outcomes(())), longer],)
+    study = replace(STUDY, phases=(begin, lambda *_: [longer]) if is_later else at_once)
     with pytest.raises(StudyError, match="unequal budgets"):
         conduct(study, setting, tmp_path)
     assert not list(tmp_path.iterdir())

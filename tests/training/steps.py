@@ -16,7 +16,7 @@ from unite.data.mixture import plan_batches
 from unite.data.sources import Source
 from unite.data.store import PairStore
 from unite.loss.gather import rank
-from unite.loss.module import MamclLoss
+from unite.loss.module import LABELS, MamclLoss
 from unite.model.adapters import add_adapters
 from unite.model.cost import Costs
 from unite.model.preprocess import Preprocessor
@@ -117,8 +117,7 @@ class Setting:
         features = [part.features for part in self.feed.load(step, self.feed.chunks(step))]
         vectors = [self.network(dict(part))["sentence_embedding"] for part in features]
         labels: dict[str, Any] = {
-            name: torch.cat([part[name] for part in features])
-            for name in ("side", "modality", "content_id", "also_id")
+            name: torch.cat([part[name] for part in features]) for name in LABELS
         }
         loss = self.loss.contrast(torch.cat(vectors), labels | {"has_negatives": True})
         loss.backward()

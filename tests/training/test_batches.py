@@ -33,3 +33,13 @@ def test_a_negative_like_the_candidate_is_its_rival(
     labels = list(collator._labels(pair))
     assert labels[1][1] == int(pair.target_modality)
     assert labels[2][1] == modality
+
+
+@pytest.mark.parametrize("instruction", ["Find a picture of it.", "", None])
+def test_only_a_query_is_told_to_be_instructed(tiny_model: Model, instruction: str | None) -> None:
+    row = {"query": {"text": "q", "instruction": instruction}, "candidate": {"text": "c"},
+           "negative": {"text": "n", "instruction": "Represent it."}}  # fmt: skip
+    collator = PairCollator(Preprocessor(tiny_model.tokenizer, tiny_model.policy))
+    pair = parse_pair(row)
+    batch = collator([collator.sides(pair, collator.preprocessor.see)])
+    assert batch["instructed"].tolist() == [bool(instruction), 0, 0]

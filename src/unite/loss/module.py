@@ -14,7 +14,7 @@ from unite.loss.gather import distributed_mamcl_loss, world_size
 from unite.loss.mamcl import Contrast
 
 QUERY, CANDIDATE, NEGATIVE = 0, 1, 2
-LABELS = ("side", "modality", "content_id", "also_id")
+LABELS = ("side", "modality", "content_id", "also_id", "instructed")
 """What the loss must know of each row besides its vector."""
 
 
@@ -25,7 +25,8 @@ class MamclLoss(nn.Module):
     together, so that the model runs once a step: data-parallel training counts on that, and
     short and long rows share their groups. Besides the model's own inputs the features hold,
     a value a row: `side` (0 query, 1 candidate, 2 hard negative), `content_id`, `also_id` (the
-    content id again where there is none) and `modality` (a candidate's is the pair's target).
+    content id again where there is none), `modality` (a candidate's is the pair's target) and
+    `instructed` (whether an instruction says what is wanted; a study's objectives look at it).
 
     Args:
         model: Gives `sentence_embedding` for features.
@@ -87,7 +88,7 @@ class MamclLoss(nn.Module):
             The mean loss; `last` and `kinds_A` (the query's modality code times 8 plus the
             target's, of each pair) then tell of its rows.
         """
-        side_R, modality_R, id_R, also_R = (features[name] for name in LABELS)
+        side_R, modality_R, id_R, also_R = (features[name] for name in LABELS[:4])
         query, candidate, negative = (side_R == side for side in (QUERY, CANDIDATE, NEGATIVE))
         self.kinds_A = modality_R[query] * 8 + modality_R[candidate]
         hard = bool(features["has_negatives"])

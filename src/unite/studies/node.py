@@ -128,12 +128,21 @@ def plan(arms: Iterable[Arm], setting: Setting, root: Path) -> list[Run]:
     for arm in arms:
         for seed in setting.seeds if arm.seeds is None else arm.seeds:
             runs.append(Run(arm, seed, _chain(arm, seed, setting, root / "runs")))
+    assert_comparable(runs)
+    return runs
+
+
+def assert_comparable(runs: Iterable[Run]) -> None:
+    """Refuse runs of one group that may learn from unequal amounts.
+
+    Raises:
+        StudyError: Arms of one group have unequal budgets.
+    """
     budgets: dict[str, dict[str, float]] = {}
     for run in runs:
         seen = sum(node.pairs for node in run.nodes)
         budgets.setdefault(run.arm.group, {})[run.arm.name] = seen
     assert_equal_budgets({group: arms.items() for group, arms in budgets.items()})
-    return runs
 
 
 def _chain(arm: Arm, seed: int, setting: Setting, runs: Path) -> tuple[Node, ...]:

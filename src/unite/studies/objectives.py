@@ -1,7 +1,7 @@
 """Objectives that only studies train with: candidates for one that serves both kinds of gallery.
 
 With s a rival's score above the positive's, E_m the sum of exp(s / τ) over rivals of the wanted
-modality and E_x that over rivals of other ones, at τ_x,
+modality and E_x that over rivals of other ones, at τ_x = ratio · τ,
 
     MAMCL      log(1 + E_m)
     InfoNCE    log(1 + E_m + E_x)
@@ -10,7 +10,10 @@ modality and E_x that over rivals of other ones, at τ_x,
 
 `queue` is the recipe's own loss with recent candidates as rivals without gradient (cross-batch
 memory, Wang et al., CVPR 2020), which cost a matrix product and no forward pass. With an `anneal`
-weights go linearly from their first value to their last over the run.
+weights go linearly from their first value to their last over the run or the first part of it.
+
+What means the same as the positive is nobody's rival, in whatever modality. `as_asked` makes it one
+in another modality than an instruction asks for: there it would be a wrong answer.
 
 Shapes: N pairs, M hard negatives, K keys, R rows, D width.
 """
@@ -67,8 +70,10 @@ class ShapedLoss(MamclLoss, TrainerCallback):  # type: ignore[misc]
         network: As of `MamclLoss`.
         weight: w, at the beginning.
         anneal: w at the end; None: as at the beginning.
-        cross_temperature: τ_x; None: τ.
+        over: The share of the run that this takes.
+        cross_ratio: τ_x over τ.
         split: Two softmaxes instead of one.
+        as_asked: Equal meaning excuses an instructed query's key of its own modality only.
         options: As of `MamclLoss`; `masked` and `blend` are not looked at.
 
     Raises:
@@ -81,8 +86,10 @@ class ShapedLoss(MamclLoss, TrainerCallback):  # type: ignore[misc]
         *,
         weight: float,
         anneal: float | None = None,
-        cross_temperature: float | None = None,
+        over: float = 1.0,
+        cross_ratio: float = 1.0,
         split: bool = False,
+        as_asked: bool = False,
         **options: Any,
     ) -> None:
         super().__init__(network, **options)
@@ -92,13 +99,13 @@ class ShapedLoss(MamclLoss, TrainerCallback):  # type: ignore[misc]
                 "Set run.processes to 1 and loss.symmetric to false.",
             )
         self.weights = (weight, weight if anneal is None else anneal)
-        self.cross_temperature = cross_temperature
-        self.split = split
+        self.over, self.cross_ratio = over, cross_ratio
+        self.split, self.as_asked = split, as_asked
         self.done = 0.0
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         """Where the run is, for the annealed weight."""
-        self.done = state.global_step / max(1, state.max_steps - 1)
+        self.done = min(1.0, state.global_step / max(1, state.max_steps - 1) / self.over)
 
     @property
     def weight(self) -> float:
@@ -108,7 +115,7 @@ class ShapedLoss(MamclLoss, TrainerCallback):  # type: ignore[misc]
 
     def contrast(self, vector_RD: Tensor, features: Mapping[str, Any]) -> Tensor:
         """The loss of vectors that are there already: see `MamclLoss.contrast`."""
-        side_R, modality_R, id_R, also_R = (features[name] for name in LABELS)
+        side_R, modality_R, id_R, also_R, instructed_R = (features[name] for name in LABELS)
         query, candidate, negative = (side_R == side for side in (QUERY, CANDIDATE, NEGATIVE))
         vector_RD = vector_RD.to(wide(vector_RD))
         key_KD = torch.cat((vector_RD[candidate], vector_RD[negative]))
@@ -126,6 +133,8 @@ class ShapedLoss(MamclLoss, TrainerCallback):  # type: ignore[misc]
             same_NK |= (query_N[:, None] == held_K) | (alike_NN.float() @ answers_NK > 0)
         modality_K = torch.cat((modality_R[candidate], modality_R[negative]))
         near_NK = modality_R[candidate][:, None] == modality_K
+        if self.as_asked:
+            same_NK &= near_NK | ~instructed_R[query].bool()[:, None]
         self.kinds_A = modality_R[query] * 8 + modality_R[candidate]
         return self._loss(over_NK, near_NK, same_NK, own_N)
 
@@ -133,7 +142,7 @@ class ShapedLoss(MamclLoss, TrainerCallback):  # type: ignore[misc]
         inside_NK = over_NK.masked_fill(same_NK | ~near_NK, -torch.inf)
         across_NK = over_NK.masked_fill(same_NK | near_NK, -torch.inf)
         tau = self._temperature()
-        cross_tau = self.cross_temperature or tau
+        cross_tau = self.cross_ratio * tau
         zero_N1 = over_NK.new_zeros(len(over_NK), 1)
         masked_N = torch.cat((zero_N1, inside_NK / tau), 1).logsumexp(1)
         if self.split:

@@ -15,7 +15,7 @@ from filelock import FileLock, Timeout
 from unite.errors import StudyError
 from unite.studies.arm import Arm, Setting
 from unite.studies.grid import carry_out, nodes_of
-from unite.studies.node import Run, plan
+from unite.studies.node import Run, assert_comparable, plan
 from unite.studies.outcome import Metric, Outcomes, Part
 from unite.studies.scoring import assert_there
 from unite.studies.verdict import Claim, Floor, Verdict, judge
@@ -68,6 +68,7 @@ def planned(study: Study, setting: Setting, root: Path) -> list[Run]:
     outcomes = Outcomes(())
     for phase in study.phases:
         outcomes.add(plan(phase(setting, outcomes), setting, root))
+    assert_comparable(outcomes.runs)  # a group may have arms of several phases
     return outcomes.runs
 
 

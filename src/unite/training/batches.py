@@ -27,7 +27,7 @@ class Side:
     """A prepared item and what the loss must know of it, in the order of `LABELS`."""
 
     features: Features
-    labels: tuple[int, int, int, int]
+    labels: tuple[int, int, int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,27 +63,27 @@ class PairCollator:
         ]
 
     def __call__(self, pairs: Sequence[Sequence[Side]]) -> dict[str, Any]:
-        """Return the encoder's inputs with `side`, `modality`, `content_id`, `also_id`."""
+        """Return the encoder's inputs with `LABELS`."""
         sides = [side for pair in pairs for side in pair]
         batch = self.preprocessor.collate([side.features for side in sides])
-        labels_4R = torch.tensor([side.labels for side in sides]).T
-        batch |= dict(zip(LABELS, labels_4R.contiguous(), strict=True))
+        labels_5R = torch.tensor([side.labels for side in sides]).T
+        batch |= dict(zip(LABELS, labels_5R.contiguous(), strict=True))
         batch["has_negatives"] = self.hard_negatives
         return batch
 
-    def _labels(self, pair: Pair) -> Iterator[tuple[int, int, int, int]]:
-        """Side, modality code, content id and other id of each item."""
+    def _labels(self, pair: Pair) -> Iterator[tuple[int, int, int, int, int]]:
+        """Side, modality code, content id, other id of each item, and whether it is instructed."""
         query, wanted = _code(pair.query_id), _code(pair.candidate_id)
         other = pair.candidate_also_id or pair.candidate_id
-        yield QUERY, int(pair.query.modality), query, query
-        yield CANDIDATE, int(pair.target_modality), wanted, _code(other)
+        yield QUERY, int(pair.query.modality), query, query, bool(pair.query.instruction)
+        yield CANDIDATE, int(pair.target_modality), wanted, _code(other), False
         if self.hard_negatives:
             also = pair.negative_also_ids or pair.negative_ids
             for item, name, other in zip(pair.negatives, pair.negative_ids, also, strict=True):
                 # Of the same parts as what is wanted, it is what is wanted, whatever its parts are.
                 alike = item.modality == pair.candidate.modality
                 modality = pair.target_modality if alike else item.modality
-                yield NEGATIVE, int(modality), _code(name), _code(other)
+                yield NEGATIVE, int(modality), _code(name), _code(other), False
 
 
 def _code(content_id: str) -> int:
