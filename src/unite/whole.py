@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -16,6 +17,7 @@ def whole(path: Path) -> Iterator[Path]:
     Args:
         path: The file; an older one is replaced.
     """
+    path = Path(os.path.abspath(path))  # noqa: PTH100 - `.` has no name; a link is replaced itself
     draft = path.with_name(f".{path.name}.partial")
     try:
         yield draft

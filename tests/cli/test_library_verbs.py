@@ -142,3 +142,37 @@ def test_a_small_world_model_says_once_what_it_does_not_know(
     own.mkdir()
     write_picture(own / "scene.png")
     assert "instruct-2b" not in unite("index", own, "-l", tmp_path / "m", "-m", tiny).stderr
+
+
+def test_a_wrong_path_leaves_no_library(unite: Unite, tiny: Path, tmp_path: Path) -> None:
+    result = unite("index", tmp_path / "typo", "-l", tmp_path / "l", "-m", tiny)
+    assert "typo does not exist" in str(result.exception)
+    assert not (tmp_path / "l").exists()
+
+
+def test_a_model_beside_the_library_is_found_from_every_folder(
+    unite: Unite, tiny: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(tiny, tmp_path / "model")
+    monkeypatch.chdir(tmp_path)
+    assert unite("index", "media", "-l", "l", "-m", "model").exit_code == 0
+    monkeypatch.chdir(folder)
+    assert unite("search", "a red star", "-l", tmp_path / "l").exit_code == 0
+
+
+def test_what_only_leaves_out_is_told(
+    unite: Unite, tiny: Path, folder: Path, tmp_path: Path
+) -> None:
+    (folder / "clip.txt").write_text("a star")
+    (folder / "notes.txt").unlink()
+    unite("index", folder, "-l", tmp_path / "l", "-m", tiny)
+    result = unite("search", "a star", "-l", tmp_path / "l", "--only", "video")
+    assert "It holds 2 image, 1 text+video." in result.output
+
+
+def test_a_mistyped_store_makes_no_folder_of_that_name(
+    unite: Unite, tiny: Path, folder: Path, tmp_path: Path
+) -> None:
+    result = unite("index", folder, "-l", tmp_path / "l", "-m", tiny, "--store", "s3:/bucket")
+    assert "'s3:/bucket' is no address of a store" in str(result.exception)
+    assert not (tmp_path / "l").exists()

@@ -78,3 +78,30 @@ def test_a_reader_that_leaves_early_harms_nothing(tiny: Path) -> None:
     command = f"{sys.executable} -m unite.cli.main model info {tiny} | head -1"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["index", "x"], "; the same again goes on"),
+        (["data", "mine"], "; the same again goes on"),
+        (["train", "x"], "; the same with --resume goes on"),
+        (["data", "check"], ""),
+        (["search", "train"], ""),
+        ([], ""),
+    ],
+)
+def test_an_interruption_tells_how_to_go_on_where_one_can(words: list[str], told: str) -> None:
+    from unite.cli.main import _how_to_go_on
+
+    assert _how_to_go_on(words) == told
+
+
+def test_an_output_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    command = [sys.executable, "-m", "unite.cli.main", "world", tmp_path / "file" / "w"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.strip().startswith(f"unite: {tmp_path / 'file'}")
+    assert "Check the path" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1

@@ -306,3 +306,13 @@ def test_the_id_changes_with_all_that_shapes_a_vector(golden: Path, published: M
 
 def test_asking_for_the_frames_that_stand_changes_no_id(tiny_model: Model) -> None:
     assert replace(tiny_model, policy=tiny_model.policy.with_frames()).id == tiny_model.id
+
+
+def test_the_folder_of_a_run_is_told_where_its_model_lies(
+    tiny_model: Model, tmp_path: Path
+) -> None:
+    save_model(tiny_model, tmp_path / "run" / "model")
+    with pytest.raises(CheckpointError, match=r"is a training run; its model is .*run/model\."):
+        load_model(str(tmp_path / "run"))
+    with pytest.raises(CheckpointError, match=r"holds config\.json"):
+        load_model(str(tmp_path))

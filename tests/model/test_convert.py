@@ -186,3 +186,31 @@ def test_never_onto_itself(untied: Path) -> None:
     with pytest.raises(CheckpointError, match="the model itself"):
         convert(str(untied), untied)
     assert sorted(path.name for path in untied.iterdir()) == before
+
+
+def test_what_is_no_model_is_never_replaced(published: Path, tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    (photos / "p0.jpg").write_bytes(b"dear")
+    listed = tmp_path / "list.jsonl"
+    listed.write_text("{}")
+    for target in (photos, listed):
+        with pytest.raises(CheckpointError, match="is no model of ours"):
+            convert(str(published), target)
+    assert (photos / "p0.jpg").read_bytes() == b"dear"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["list.jsonl", "photos"]
+    assert listed.read_text() == "{}"
+
+
+def test_an_empty_folder_and_an_older_model_are(
+    published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / "out"
+    target.mkdir()
+    monkeypatch.chdir(target)
+    convert(str(published), Path())  # `.` has no name
+    (target / "stale.txt").write_text("of an older one")
+    convert(str(published), target, dtype="bfloat16")
+    assert not (target / "stale.txt").exists()
+    assert (target / "config.json").is_file()
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]

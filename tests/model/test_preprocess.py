@@ -207,5 +207,9 @@ def test_what_fits_or_never_will_is_left_alone(tiny_model: Model, media: Path) -
     assert (fitted.input_ids_L == plain.input_ids_L).all()
     assert fitted.note == plain.note
     tight = replace(tiny_model.policy, max_tokens=9)
-    with pytest.raises(TooLongError, match=f"needs {len(plain.input_ids_L)} tokens"):
+    with pytest.raises(TooLongError, match=f"needs {len(plain.input_ids_L)} tokens") as found:
         Preprocessor(tiny_model.tokenizer, tight, fit=True)(item)
+    assert "--fit" not in str(found.value)  # it was asked for already, and helps no text
+    with pytest.raises(TooLongError, match="several items") as found:
+        Preprocessor(tiny_model.tokenizer, tight)(Item(text="a red star " * 9))
+    assert "--fit" not in str(found.value)

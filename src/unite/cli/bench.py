@@ -23,7 +23,7 @@ def bench_embed(
     items: Annotated[Path, typer.Argument(help="JSONL, a JSON array, Parquet or a folder.")],
     model: Annotated[str, typer.Option("--model", "-m", help="Directory, alias or hub id.")],
     limit: Annotated[int, typer.Option(min=1, help="Rows that are taken.")] = 300,
-    frames: Annotated[int | None, typer.Option(min=2, help="Frames of every clip.")] = None,
+    frames: Annotated[int | None, typer.Option(min=2, help="Frames taken from every clip.")] = None,
     dtype: Annotated[str | None, typer.Option(help="float32 or bfloat16.")] = None,
     workers: Annotated[
         int | None, typer.Option(min=0, help="Processes that decode; by default one a core.")

@@ -54,11 +54,15 @@ def check(
     query: Annotated[
         str | None, typer.Option(help="Columns, or members of a shard, that are the query.")
     ] = None,
-    candidate: Annotated[str | None, typer.Option(help="The same of the candidate.")] = None,
+    candidate: Annotated[
+        str | None, typer.Option(help="Columns, or members of a shard, that are the candidate.")
+    ] = None,
     workers: Annotated[
         int | None, typer.Option(min=1, help="Processes that decode; by default one a core.")
     ] = None,
-    seconds: Annotated[float, typer.Option(min=0.1, help="The longest a medium may take.")] = 120.0,
+    seconds: Annotated[
+        float, typer.Option(min=0.1, help="Seconds that decoding one picture or clip may take.")
+    ] = 120.0,
     scratch: Annotated[
         Path | None,
         typer.Option(help="Keep here what is unpacked from shards and tables; else it is removed."),

@@ -33,7 +33,7 @@ def embed(
         typer.Option("--out", "-o", help="Parquet file, a folder of them, or - for JSONL."),
     ],
     dim: Annotated[
-        int | None, typer.Option(min=1, help="Keep the first so many coordinates.")
+        int | None, typer.Option(min=1, help="Keep the first so many coordinates, at length one.")
     ] = None,
     precision: Annotated[str, typer.Option(help="float32, float16, int8 or binary.")] = "float32",
     retry_failed: Annotated[
@@ -42,9 +42,13 @@ def embed(
     restart: Annotated[
         bool, typer.Option("--restart", help="Discard what is there and begin anew.")
     ] = False,
-    frames: Annotated[int | None, typer.Option(min=2, help="Frames of every clip.")] = None,
-    fps: Annotated[float | None, typer.Option(min=0.001, help="Frames a second.")] = None,
-    max_frames: Annotated[int | None, typer.Option(min=2, help="At most so many.")] = None,
+    frames: Annotated[int | None, typer.Option(min=2, help="Frames taken from every clip.")] = None,
+    fps: Annotated[
+        float | None, typer.Option(min=0.001, help="Frames taken a second of a clip.")
+    ] = None,
+    max_frames: Annotated[
+        int | None, typer.Option(min=2, help="At most so many frames of a clip.")
+    ] = None,
     fit: Annotated[
         bool, typer.Option("--fit", help="Fewer frames where an item would be too long.")
     ] = False,
@@ -57,7 +61,7 @@ def embed(
         typer.Option(min=0, help="Processes that decode; by default one a core. 0: threads."),
     ] = None,
     seconds: Annotated[
-        float, typer.Option(min=0.1, help="The longest a medium may take a worker.")
+        float, typer.Option(min=0.1, help="Seconds that decoding one picture or clip may take.")
     ] = 120.0,
     ray: Annotated[
         str | None,

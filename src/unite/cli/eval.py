@@ -62,7 +62,7 @@ def run(
     mixed: Annotated[
         bool, typer.Option("--mixed", help="Ask all queries of all galleries together as well.")
     ] = False,
-    seed: Annotated[int, typer.Option(help="Of the bootstrap intervals.")] = 0,
+    seed: Annotated[int, typer.Option(help="Random seed of the bootstrap intervals.")] = 0,
 ) -> None:
     """Run every task of some suites and print R@1, R@5 and R@10.
 

@@ -79,9 +79,11 @@ def index(
     """
     from unite.cli.progress import progress_bars
     from unite.library.ingest import ingest
+    from unite.library.scan import assert_all_there
     from unite.media.pool import cores
 
     workers = cores() if workers is None else workers
+    assert_all_there(paths)  # before a library is made that a wrong command would leave behind
     opened, encoder = _open(library, model, workers, segments, store)
     tell = _tell_json if as_json else _tell
     with encoder, progress_bars() as show:
@@ -156,7 +158,7 @@ def _open(
     made = Library.create(
         path,
         model_id=encoder.model_id,
-        model=name,
+        model=_lasting(name),
         dim=encoder.dim,
         mixed_gallery=encoder.mixed_gallery,
         segmenting=Segmenting(how=how) if how else None,
@@ -169,6 +171,12 @@ def _open(
             err=True,
         )
     return made, encoder
+
+
+def _lasting(model: str) -> str:
+    """A model's name that means the same in every folder."""
+    path = Path(model).expanduser()
+    return str(path.resolve()) if model != DEFAULT_MODEL and path.is_dir() else model
 
 
 def _check_settings(path: Path, facts: LibraryFacts, how: How | None, store: str | None) -> None:

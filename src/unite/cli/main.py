@@ -58,6 +58,15 @@ def main(
     os.environ.setdefault("GOMP_SPINCOUNT", "0")
 
 
+def _how_to_go_on(words: list[str]) -> str:
+    """What a verb that keeps its work is told; others begin anew, which nobody needs to be told."""
+    verbs = words[:2] if words[:1] in (["data"], ["eval"]) else words[:1]
+    if verbs == ["train"]:
+        return "; the same with --resume goes on"
+    kept = (["embed"], ["index"], ["study"], ["world"], ["demo"], ["data", "mine"], ["eval", "run"])
+    return "; the same again goes on" if verbs in kept else ""
+
+
 def run() -> None:
     """Run the command line; a failure that the user can mend is one line and exit code 1."""
     try:
@@ -67,11 +76,20 @@ def run() -> None:
         sys.exit(1)
     except SystemExit as end:
         if end.code == INTERRUPTED and "RANK" not in os.environ:
-            typer.echo("unite: interrupted; the same again goes on (train: --resume)", err=True)
+            typer.echo(f"unite: interrupted{_how_to_go_on(sys.argv[1:])}", err=True)
         raise
     except BrokenPipeError:
         # The reader of our output has gone; that is its right. Nothing may be flushed to it now.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except OSError as error:
+        if error.filename is None or error.strerror is None:
+            raise
+        typer.echo(
+            f"unite: {error.filename}: {error.strerror}. Check the path, its rights and the space "
+            "that is left.",
+            err=True,
+        )
         sys.exit(1)
 
 

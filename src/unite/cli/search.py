@@ -89,12 +89,11 @@ def search(
     elif result.found:
         print_hits(result, first)
     if not result.found:
-        typer.echo(
-            f"There is no page {page}."
-            if page > 1
-            else "Nothing in the library passes the filter.",
-            err=True,
-        )
+        nothing = "Nothing in the library passes the filter."
+        if only:
+            held = opened.store.stats().modalities.items()
+            nothing += f" It holds {', '.join(f'{count:,} {label}' for label, count in held)}."
+        typer.echo(f"There is no page {page}." if page > 1 else nothing, err=True)
     elif open_first:
         from unite.cli.opening import open_hit
 

@@ -133,7 +133,10 @@ def read_run(path: Path) -> Saved:
             ranks_digest=row["ranks"],
         )
     except OSError as error:
-        raise DataError(f"Cannot read {path}: {error.strerror}.") from error
+        raise DataError(
+            f"Cannot read {path}: {error.strerror}.",
+            "Check the path; a run is made by: unite eval run SUITE -m MODEL -o OUT.json",
+        ) from error
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(
             f"{path} is no run: {error!r}.", "Make one: unite eval run SUITE -m MODEL -o OUT.json"

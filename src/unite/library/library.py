@@ -100,8 +100,14 @@ class Library:
             store: Address of another store for the vectors, see `unite.stores.opening`.
 
         Raises:
-            LibraryError: There is a library already, or the folder cannot be made.
+            LibraryError: There is a library already, the folder cannot be made, or the store's
+                address is none.
         """
+        if ":" in store and "://" not in store and not Path(store).is_absolute():
+            raise LibraryError(
+                f"{store!r} is no address of a store.",
+                "Write s3://bucket/path or qdrant+http://host:6333/collection.",
+            )
         facts = LibraryFacts(
             model_id=model_id,
             model=model,

@@ -208,7 +208,9 @@ def _items(source: Source, opener: Opener) -> Contents:
                 found.parts.append(_listed(source, row, name, tags))
             seen.add(name)
     except UnicodeDecodeError as error:
-        raise DataError(f"The file is not UTF-8 (byte {error.start}).") from error
+        raise DataError(
+            f"The file is not UTF-8 (byte {error.start}).", "Save it as UTF-8."
+        ) from error
     return found
 
 

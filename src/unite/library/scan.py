@@ -96,6 +96,25 @@ def kind_of(path: str) -> Kind | None:
     return _KINDS.get(os.path.splitext(path)[1].lower())  # noqa: PTH122 - called for every file
 
 
+def assert_all_there(paths: Sequence[Path]) -> None:
+    """Refuse paths that do not exist.
+
+    Raises:
+        LibraryError: A given path does not exist.
+    """
+    for path in paths:
+        if not os.path.lexists(_root(path)):
+            raise LibraryError(
+                f"{path} does not exist.",
+                "Nothing was indexed. Check the path; to drop what was deleted, index the folder "
+                "above it.",
+            )
+
+
+def _root(path: Path) -> str:
+    return os.path.normpath(path.expanduser().absolute())
+
+
 def scan(paths: Sequence[Path], leave_out: Collection[str] = ()) -> Scan:
     """Walk files and folders in the order of their names.
 
@@ -109,15 +128,11 @@ def scan(paths: Sequence[Path], leave_out: Collection[str] = ()) -> Scan:
     Raises:
         LibraryError: A given path does not exist.
     """
+    assert_all_there(paths)
     found = Scan()
     siblings: dict[str, dict[str, list[str]]] = {}
     for path in paths:
-        root = os.path.normpath(path.expanduser().absolute())
-        if not os.path.lexists(root):
-            raise LibraryError(
-                f"{path} does not exist.",
-                "Nothing was indexed. To drop what was deleted, index the folder above it.",
-            )
+        root = _root(path)
         found.roots.append(root)
         if Path(root).is_dir():
             _walk(root, found, leave_out)

@@ -128,7 +128,8 @@ def held(library: Library, name: str) -> list[Row]:
     if not ids:
         raise LibraryError(
             f"{library.path} holds nothing named {name}.",
-            "Give an id or a path as search shows them, or ask with the file: --image, --video.",
+            "Give an id (search --json prints it) or the path of an indexed file, or ask with the "
+            "file: --image, --video.",
         )
     return library.store.get(ids)
 

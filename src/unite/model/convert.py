@@ -56,7 +56,7 @@ def convert(
 
     Args:
         name: The model; see `locate`. An adapter is merged with the base that it names.
-        target: The new directory; an older one there is replaced when the new one is whole.
+        target: The new directory; an older model there is replaced when the new one is whole.
         adapter: A LoRA in peft's format, added to the weights.
         dtype: How weights are stored; by default as they are.
 
@@ -64,14 +64,18 @@ def convert(
         What a reader should know of the result.
 
     Raises:
-        CheckpointError: The model or the adapter is not whole, or they do not belong together.
+        CheckpointError: The model or the adapter is not whole, they do not belong together, or the
+            target holds something else than a model of ours.
     """
+    target = target.resolve()  # `.` has no name to stand beside
     source, lora = find_weights(name)
     if adapter is not None and lora is not None:
         raise CheckpointError(f"{name} is an adapter itself.", "Give the model that both are of.")
     lora = read_adapter(adapter) if adapter else lora
-    if target.exists() and target.resolve() == source.resolve():
+    if target == source.resolve():
         raise CheckpointError(f"{target} is the model itself.", "Name another directory.")
+    if target.exists() and not _may_be_replaced(target):
+        raise CheckpointError(f"{target} is there and is no model of ours.", "Name a new one.")
     if dtype not in (None, "float32", "bfloat16"):
         raise CheckpointError(f"The dtype {dtype!r} is unknown.", "Use float32 or bfloat16.")
     row = read_json(source / "config.json")
@@ -97,6 +101,11 @@ def convert(
     if LM_HEAD in found or tied:
         return []
     return ["It has no lm_head: it embeds, and transformers opens it as a model without a head."]
+
+
+def _may_be_replaced(target: Path) -> bool:
+    """Whether a directory is empty or a model that this package wrote."""
+    return target.is_dir() and ((target / POLICY_FILE).is_file() or not any(target.iterdir()))
 
 
 def _rewrite(

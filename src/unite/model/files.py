@@ -90,9 +90,11 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         row = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise CheckpointError(
-            f"{path} cannot be read: {error.strerror}.", "Is this a model directory?"
-        ) from error
+        model = path.parent / "model"
+        remedy = "A model's directory holds config.json, model.safetensors and more."
+        if (model / path.name).exists():
+            remedy = f"{path.parent} is a training run; its model is {model}."
+        raise CheckpointError(f"{path} cannot be read: {error.strerror}.", remedy) from error
     except ValueError as error:
         raise CheckpointError(f"{path} is not valid JSON: {error}.") from error
     if not isinstance(row, dict):

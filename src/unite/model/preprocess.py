@@ -195,9 +195,16 @@ class Preprocessor:
             repeats_L[slots] = [int(np.prod(medium.grid)) // merged for medium in pixels]
             ids_L = np.repeat(ids_L, repeats_L)
         if len(ids_L) > self.policy.max_tokens:
+            has_clip = bool((ids_L == self._pads[Modality.VIDEO]).any())
+            remedy = "Shorten the text, or make several items of it."
+            if has_clip and not self.fit:
+                remedy = (
+                    "Shorten the text or take fewer frames; "
+                    "`unite embed --fit` (fit=True) takes fewer by itself."
+                )
             raise TooLongError(
                 f"The item needs {len(ids_L)} tokens; the model takes {self.policy.max_tokens}.",
-                "Shorten the text or take fewer frames; --fit (fit=True) does so by itself.",
+                remedy,
             )
         return ids_L
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -305,11 +306,11 @@ def sources_of(recipe: Recipe) -> dict[str, Source]:
 def _must_exist(name: str, path: Path) -> None:
     if not path.exists():
         there = [entry.name for entry in path.parent.glob("*.json*")]
+        near = get_close_matches(path.name, there, 1)
+        remedy = f"Did you mean {near[0]!r}? " if near else ""
         raise RecipeError(
             f"The source {name!r} is not there: {path}.",
-            did_you_mean(path.name, there)
-            if there
-            else "Set data.root to the folder of the data: --set data.root=FOLDER.",
+            f"{remedy}Set data.root to the folder of the data: --set data.root=FOLDER.",
         )
 
 
@@ -324,7 +325,10 @@ def _read(name: str) -> dict[str, Any]:
     path = Path(name)
     if path.suffix == ".toml":
         if not path.is_file():
-            raise RecipeError(f"There is no recipe file {name}.", "Check the path.")
+            raise RecipeError(
+                f"There is no recipe file {name}.",
+                f"Check the path, or take a shipped one: {', '.join(shipped())}.",
+            )
         text = path.read_text(encoding="utf-8")
     elif name in shipped():
         text = files("unite.recipes").joinpath(f"{name}.toml").read_text(encoding="utf-8")

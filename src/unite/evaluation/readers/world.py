@@ -38,7 +38,10 @@ def read_task(path: Path) -> Task:
     except OSError as error:
         raise DataError(f"Cannot read {path}: {error.strerror}.") from error
     except (ValueError, KeyError, TypeError, ItemError) as error:
-        raise DataError(f"{path} does not hold a task: {error!r}.") from error
+        raise DataError(
+            f"{path} does not hold a task: {error!r}.",
+            "A task has task, family, queries, candidates and positives: see docs/world.md.",
+        ) from error
 
 
 def _task(row: Mapping[str, Any], path: Path) -> Task:
