@@ -210,6 +210,18 @@ def test_the_count_is_what_is_read(tmp_path: Path, form: str) -> None:
     assert count_items(tmp_path / "f") == len(list(read_items(tmp_path / "f")))
 
 
+@pytest.mark.parametrize("name", ["one.PNG", "one.mp4"])
+def test_a_picture_or_clip_is_an_input_of_one(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    with pytest.raises(DataError, match="Cannot read"):
+        count_items(path)
+    path.write_bytes(png())
+    (item,) = read_items(path)
+    assert isinstance(item, Item)
+    assert (item.id, count_items(path)) == (name, 1)
+    assert item.modality == (IMAGE if name.endswith("PNG") else Modality.VIDEO)
+
+
 def test_a_missing_input_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="none"):
         count_items(tmp_path / "none.jsonl")

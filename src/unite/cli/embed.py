@@ -25,7 +25,10 @@ SHOWN = 10
 def embed(
     items: Annotated[
         Path,
-        typer.Argument(help="JSONL, a JSON array, Parquet, a folder, or - for JSONL on stdin."),
+        typer.Argument(
+            help="JSONL, a JSON array, Parquet, a folder, one picture or clip, or - for JSONL on"
+            " stdin."
+        ),
     ],
     model: Annotated[str, typer.Option("--model", "-m", help="Directory, alias or hub id.")],
     out: Annotated[

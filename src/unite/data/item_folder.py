@@ -30,7 +30,7 @@ def read_folder(folder: Path, on_skipped: Callable[[Path], object]) -> Iterator[
         if error is not None:
             yield BadRow(number, name, f"{path} cannot be listed: {error.strerror}.")
         else:
-            yield _item(number, name, path.absolute())
+            yield item_of(number, name, path.absolute())
 
 
 def walk(folder: Path, on_skipped: Callable[[Path], object]) -> Iterator[Found]:
@@ -71,7 +71,8 @@ def _walk(
             on_skipped(path)
 
 
-def _item(number: int, name: str, path: Path) -> Item | BadRow:
+def item_of(number: int, name: str, path: Path) -> Item | BadRow:
+    """A picture, a clip or a text by its ending, or why it is none."""
     medium = medium_of(path.name)
     if medium == "image":
         return Item(images=(str(path),), id=name)

@@ -14,6 +14,7 @@ from unite.data import item_folder, item_table
 from unite.data.json_array import elements
 from unite.data.records import BadRow, parse_row, read_rows
 from unite.errors import DataError
+from unite.media.suffixes import medium_of
 from unite.types import Item
 
 STANDARD_INPUT = Path("-")
@@ -27,8 +28,8 @@ def read_items(
     """Yield every row of an input: an item with an id, or what is wrong with the row.
 
     Args:
-        source: JSONL, a JSON array, Parquet, a folder of pictures, clips and texts, or `-` for
-            JSONL on standard input. A row without an id is named by its number.
+        source: JSONL, a JSON array, Parquet, a folder of pictures, clips and texts, a picture or
+            clip, or `-` for JSONL on standard input. A row without an id is named by its number.
         on_skipped: Called with every file of a folder that is of no kind that can be embedded.
 
     Raises:
@@ -40,6 +41,8 @@ def read_items(
         return item_folder.read_folder(source, on_skipped)
     if source.suffix.lower() == ".parquet":
         return item_table.read_table(source)
+    if _is_medium(source):
+        return iter([item_folder.item_of(1, source.name, source.absolute())])
     return _pipe(source) if _is_pipe(source) else _file(source)
 
 
@@ -55,6 +58,8 @@ def count_items(source: Path) -> int | None:
         return sum(1 for _ in item_folder.walk(source, lambda path: None))
     if source.suffix.lower() == ".parquet":
         return item_table.count_rows(source)
+    if _is_medium(source):
+        return 1
     try:
         return _count(source)
     except OSError as error:
@@ -65,6 +70,10 @@ def _file(path: Path) -> Iterator[Item | BadRow]:
     folder = path.resolve().parent
     for number, row in read_rows(path):
         yield parse_row(number, row, folder)
+
+
+def _is_medium(path: Path) -> bool:
+    return path.is_file() and medium_of(path.name) is not None
 
 
 def _is_pipe(path: Path) -> bool:
