@@ -83,8 +83,7 @@ def index(
     from unite.media.pool import cores
 
     workers = cores() if workers is None else workers
-    if not follow:  # which waits for what is not there yet
-        assert_all_there(paths)  # before a library is made that a wrong command would leave behind
+    assert_all_there(paths)  # before a library is made that a wrong command would leave behind
     opened, encoder = _open(library, model, workers, segments, store)
     tell = _tell_json if as_json else _tell
     with encoder, progress_bars() as show:
