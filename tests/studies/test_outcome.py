@@ -50,6 +50,21 @@ def test_the_wrong_modality_is_counted_whatever_the_rank() -> None:
     assert math.isnan(PURE.of(outcome(mixed)))
 
 
+def test_queries_can_be_told_by_what_they_ask_for() -> None:
+    mixed = TaskResult(
+        "mixed", "seen_combinations", "mixed", "text→image/text", 9, (1, 2, 1, 1, 2, 1),
+        ("image", "image", "text", "text", "image", "image"), ("image",) * 6,
+    )  # fmt: skip
+    asked = {name: replace(MIXED, target=name) for name in ("image", "text", "video")}
+    assert asked["image"].of(outcome(mixed)) == 0.5
+    assert asked["text"].of(outcome(mixed)) == 1.0
+    assert math.isnan(asked["video"].of(outcome(mixed)))
+    assert replace(WRONG, target="text").of(outcome(mixed)) == 1.0
+    # The halves are those of the whole task: the third and fourth query are for the test.
+    assert math.isnan(asked["image"].of(outcome(mixed), "test"))
+    assert asked["image"].of(outcome(mixed), "tuning") == 0.5
+
+
 def test_families_go_by_what_is_asked_and_answered() -> None:
     control = task([1], "vt2v_text_only", "composed")
     for metric, counts in ((IMAGE, True), (VIDEO, False), (TEXT, False), (TEXT_ONLY, False)):

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from tests.studies.conftest import Made, ranks
+from tests.studies.conftest import Made, finish, ranks, task
 
 from unite.studies.arm import Setting
 from unite.studies.comparison import Comparison
@@ -12,8 +12,9 @@ from unite.studies.families import FINE, MIXED, PURE
 from unite.studies.node import FAILURE, write_json
 from unite.studies.outcome import Outcomes
 from unite.studies.report import results, sentence, write_report
+from unite.studies.scoring import TaskResult
 from unite.studies.study import Study
-from unite.studies.tables import score_tables, spread
+from unite.studies.tables import family_table, score_tables, spread
 from unite.studies.verdict import RULE, Claim, Floor
 
 CLAIMS = (
@@ -44,6 +45,21 @@ def outcomes(made: Made) -> Outcomes:
 def folder(outcomes: Outcomes, tmp_path: Path) -> Path:
     write_report(STUDY, Setting(data=str(tmp_path / "world")), outcomes, tmp_path)
     return tmp_path
+
+
+def test_a_gallery_of_everything_is_also_told_by_what_is_asked_for(made: Made) -> None:
+    run = made({"a": [ranks(50)]}).runs[0]
+    mixed = TaskResult(
+        "mixed", "seen_combinations", "mixed", "text→image/text", 9, (1, 1, 1, 2),
+        ("image", "image", "text", "text"), ("image",) * 4,
+    )  # fmt: skip
+    finish(run, [task([1, 2]), mixed])
+    assert family_table(Outcomes([run]), "all").rows == (
+        ("seen_combinations/t2i", "50.0"),
+        ("seen_combinations/mixed", "75.0"),
+        ("seen_combinations/mixed, image asked for", "100.0"),
+        ("seen_combinations/mixed, text asked for", "50.0"),
+    )
 
 
 def test_it_says_all_three_verdicts_with_their_numbers(folder: Path) -> None:

@@ -351,7 +351,7 @@ MASKING = Study(
         "lesser lead over both they must match.",
         "What means the same is no rival, in whatever modality, but for 'modality as asked'. Of an "
         "instructed query the mixed gallery counts it as wrong in another modality than was asked "
-        "for, and most of the wrong modalities are such ones.",
+        "for: of a picture that asks for its words the picture itself is in the gallery.",
         "A quota of 16 hardly changes batches of 128 here: texts, pictures and clips have at least "
         "22 rows in each, so that only pages, 3 % of the pairs, come otherwise.",
         "Batches of other sizes have the learning rate and τ of the recipe's own.",

@@ -50,12 +50,14 @@ class Metric:
         meaning: What that is, for readers of a table.
         what: `answer`: the first hit is an answer; `wrong modality`: it is of a modality that
             was not asked for.
+        target: Only the queries that ask for this modality, of a task with answers of several.
     """
 
     name: str
     takes: Callable[[TaskResult], bool]
     meaning: str = ""
     what: Literal["answer", "wrong modality"] = "answer"
+    target: str | None = None
 
     def values(self, outcome: Outcome, part: Part = "all") -> dict[str, Values]:
         """1 or 0 for each query (Q,) of each task that counts.
@@ -65,9 +67,9 @@ class Metric:
         found = {}
         for task in outcome.tasks:
             if self.takes(task):
-                value_Q = _grouped(self._value(task), task.group_Q)
-                found[f"{task.split}/{task.task}"] = _part(value_Q, part)
-        return found
+                value_Q = _part(_grouped(self._value(task), task.group_Q), part)
+                found[f"{task.split}/{task.task}"] = value_Q[~np.isnan(value_Q)]
+        return {name: value_Q for name, value_Q in found.items() if len(value_Q)}
 
     def of(self, outcome: Outcome, part: Part = "all") -> float:
         """The score; nan if no task counts."""
@@ -75,10 +77,15 @@ class Metric:
         return sum(means) / len(means) if means else float("nan")
 
     def _value(self, task: TaskResult) -> Values:
+        """1 or 0 for each query (Q,), nan for those that ask for something else."""
         if self.what == "answer":
-            return np.array([rank == 1 for rank in task.rank_Q], np.float64)
-        pairs = zip(task.first_Q, task.target_Q, strict=True)
-        return np.array([first != target for first, target in pairs], np.float64)
+            value_Q = np.array([rank == 1 for rank in task.rank_Q], np.float64)
+        else:
+            pairs = zip(task.first_Q, task.target_Q, strict=True)
+            value_Q = np.array([first != target for first, target in pairs], np.float64)
+        if self.target is not None:
+            value_Q[np.array(task.target_Q) != self.target] = np.nan
+        return value_Q
 
 
 class Outcomes:

@@ -60,16 +60,20 @@ def reported(outcomes: Outcomes) -> list[str]:
 
 
 def family_table(outcomes: Outcomes, part: Part) -> Table:
-    """R@1 of every task, a row a task, a column an arm; controls and new combinations apart."""
+    """R@1 of every task, a row a task, a column an arm; controls and new combinations apart.
+
+    Below a task with answers of several modalities there is a row for each of them.
+    """
     arms = reported(outcomes)
-    names: dict[tuple[str, str], None] = {}
+    metrics: dict[str, Metric] = {}
     for arm in arms:
         for outcome in outcomes.of(arm).values():
-            names |= {(task.split, task.task): None for task in outcome.tasks}
-    rows = []
-    for split, name in names:
-        metric = Metric(name, partial(_is, split, name))
-        rows.append((f"{split}/{name}", *(spread(outcomes.scores(a, metric, part)) for a in arms)))
+            for task in outcome.tasks:
+                metrics |= {metric.name: metric for metric in _metrics_of(task)}
+    rows = [
+        (name, *(spread(outcomes.scores(arm, metric, part)) for arm in arms))
+        for name, metric in metrics.items()
+    ]
     return Table("R@1 in % of each task", ("task", *arms), tuple(rows))
 
 
@@ -121,6 +125,14 @@ def _cells(arm: str, metrics: Sequence[Metric], outcomes: Outcomes, part: Part) 
         "–" if gap is None else f"{gap:.2f}",
         "–" if speed is None else f"{speed:.0f}",
     )
+
+
+def _metrics_of(task: TaskResult) -> list[Metric]:
+    """A task's score, and its scores by what is asked for where that is not always the same."""
+    name, takes = f"{task.split}/{task.task}", partial(_is, task.split, task.task)
+    wanted = sorted(set(task.target_Q))
+    asked = [Metric(f"{name}, {one} asked for", takes, target=one) for one in wanted]
+    return [Metric(name, takes), *(asked if len(wanted) > 1 else [])]
 
 
 def _is(split: str, name: str, task: TaskResult) -> bool:
