@@ -25,7 +25,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 install: $(VENV)/.installed ## Create .venv and install everything into it
 
 .PHONY: demo
-demo: install ## The whole system in small, from nothing to answers (6 to 13 minutes on 2 cores)
+demo: install ## The whole system in small, from nothing to answers (13 minutes on 2 cores with AVX2)
 	$(RUN)/unite demo
 
 .PHONY: check

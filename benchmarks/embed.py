@@ -1,6 +1,6 @@
 """Embedding files at the real width of Qwen2-VL-2B, fewer layers, against two other ways.
 
-`plain` is what the released demo does: one padded batch at a time through transformers' own
+`plain` is a loop over padded batches such as the released demo makes, through transformers' own
 modules, its media decoded in line. `sentence-transformers` is that library's own encode over our
 module. Both take 32 items at a time, that library's default. Same weights, same files; vectors are
 compared. Each measurement runs in a process of its own.
@@ -103,11 +103,14 @@ def _model() -> Any:
 
 
 class Padded:
-    """transformers' Qwen2-VL over right-padded rows."""
+    """transformers' Qwen2-VL over right-padded rows; of the model only its weights are kept."""
 
     def __init__(self, model: Any) -> None:
         from transformers import Qwen2VLConfig, Qwen2VLModel
 
+        from unite.model.preprocess import Preprocessor
+
+        self.preprocessor = Preprocessor(model.tokenizer, model.policy)
         self.config = model.encoder.config
         row = {key: value for key, value in self.config.to_json().items() if key != "model_type"}
         kind = Qwen2VLConfig(**row)
@@ -132,15 +135,12 @@ class Padded:
         return F.normalize(last, dim=-1)
 
 
-def _plain(model: Any, items: list[Any]) -> np.ndarray:
-    from unite.model.preprocess import Preprocessor
-
-    net, preprocessor = Padded(model), Preprocessor(model.tokenizer, model.policy)
+def _plain(net: Padded, items: list[Any]) -> np.ndarray:
     found = []
     with torch.inference_mode():
         for start in range(0, len(items), BATCH):
-            features = [preprocessor(item) for item in items[start : start + BATCH]]
-            found.append(net(preprocessor.collate(features)))
+            features = [net.preprocessor(item) for item in items[start : start + BATCH]]
+            found.append(net(net.preprocessor.collate(features)))
     return torch.cat(found).numpy()
 
 
@@ -170,6 +170,8 @@ def _items(path: Path) -> list[Any]:
 
 def _one(way: str, folder: Path) -> dict[str, float]:
     model, items = _model(), _items(folder / "items.jsonl")
+    if way == "plain":
+        model = Padded(model)
     start, extra = time.perf_counter(), {}
     if way == "ours":
         vectors, extra = _ours(model, items)
@@ -246,7 +248,7 @@ def _timed(run: Callable[[], object]) -> float:
 
 
 def memory(counts: list[int]) -> None:
-    """Peak of the whole process, workers aside, for few and for many items."""
+    """Peak of the main process, workers aside, for few and for many items."""
     print("| items | peak MB | of the first | items/s |")
     print("|---|---|---|---|")
     first = None

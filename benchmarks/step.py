@@ -202,6 +202,7 @@ def _saving(name: str, folder: Path) -> dict[str, float]:
     if name in ("padded", "no-checkpointing"):
         plain = Padded(real_width(3, 3, PIXELS, FRAMES), name == "padded")
         network = plain
+        model.encoder.to("meta")  # else the weights are there twice
 
         def run(number: int) -> Tensor:
             (loaded,) = step.feed.load(number, step.feed.chunks(number))

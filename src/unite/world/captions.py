@@ -1,4 +1,4 @@
-"""What is said about scenes: captions, edits, questions and instructions, in about 130 words.
+"""What is said about scenes: captions, edits, questions and instructions, in 113 words.
 
 Every wording is drawn from the generator that is passed; the meaning never depends on it.
 """
