@@ -1,5 +1,8 @@
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import numpy as np
 import pytest
@@ -9,6 +12,15 @@ from unite.data.records import content_id
 from unite.errors import DataError
 from unite.training.embedded import SHARD, embed_once
 from unite.types import Embedding, Item
+
+
+class ByAddress(FakeEncoder):
+    """Reads `file://` addresses, as the engine does."""
+
+    def _one(self, item: Item) -> Embedding:
+        paths = (url2pathname(urlsplit(str(ref)).path) for ref in item.images)
+        return super()._one(replace(item, images=tuple(paths)))
+
 
 TEXTS = [Item(text=f"text {n}", id=str(n)) for n in range(300)]
 
@@ -65,7 +77,7 @@ def test_another_model_starts_anew(tmp_path: Path) -> None:
     assert len(other.seen) == 3
 
 
-def test_failures_are_kept_until_the_file_changes(tmp_path: Path) -> None:
+def test_what_failed_is_tried_again(tmp_path: Path) -> None:
     bad, short = tmp_path / "bad.png", tmp_path / "short.png"
     bad.write_bytes(b"broken")
     short.write_bytes(b"short")
@@ -75,20 +87,23 @@ def test_failures_are_kept_until_the_file_changes(tmp_path: Path) -> None:
     assert errors == ["cannot be decoded", None, "cannot be opened: No such file or directory"]
     again = FakeEncoder()
     assert equal(embed_once(again, items, tmp_path / "kept"), first)
-    assert again.seen == []
+    assert len(again.seen) == 2  # a decoder may have been too slow for once
     assert first[content_id(items[1])].note == "cut short"
     bad.write_bytes(b"mended")
     (tmp_path / "gone.png").write_bytes(b"back")
+    again = FakeEncoder()
     mended = embed_once(again, items, tmp_path / "kept")
     assert len(again.seen) == 2
     assert all(result.error is None for result in mended.values())
+    assert embed_once(again, items, tmp_path / "kept").keys() == mended.keys()
+    assert len(again.seen) == 2  # what went well is kept, whatever was tried beside it
 
 
 def test_a_changed_file_is_embedded_again_by_its_address_too(tmp_path: Path) -> None:
     file = tmp_path / "a b.png"
     for data in (b"one", b"other"):
         file.write_bytes(data)
-        encoder = FakeEncoder()
+        encoder = ByAddress()
         for _ in range(2):
             embed_once(encoder, [Item(images=(file.as_uri(),))], tmp_path / "kept")
         assert len(encoder.seen) == 1

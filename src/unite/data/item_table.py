@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unite.data.records import ITEM_KEYS, BadRow, parse_row
+from unite.data.sources.tables import decoded
 from unite.errors import DataError, did_you_mean
 from unite.media.suffixes import suffix_of
 from unite.types import Item
@@ -34,13 +35,13 @@ def read_table(path: Path) -> Iterator[Item | BadRow]:
     """
     import pyarrow as pa
 
-    folder = path.resolve().parent
+    folder = path.parent.resolve()
     with _opened(path) as file:
         columns = _columns(path, file.schema_arrow.names)
         try:
             number = 0
             for batch in file.iter_batches(batch_size=_BATCH, columns=columns):
-                for cells in _rows(batch):
+                for cells in decoded(batch):
                     number += 1
                     yield parse_row(number, _row(number, cells), folder)
         except (OSError, pa.ArrowException) as error:
@@ -73,18 +74,6 @@ def _columns(path: Path, names: list[str]) -> list[str]:
             f"{did_you_mean(unknown[0], ITEM_KEYS)} Rename it or leave it out.",
         )
     return names
-
-
-def _rows(batch: Any) -> Iterator[Any]:
-    """The rows of a batch; one that does not decode becomes the error, its neighbours stay."""
-    try:
-        yield from batch.to_pylist()
-    except (ValueError, OverflowError):  # text that is not UTF-8, a time beyond the calendar
-        for place in range(batch.num_rows):
-            try:
-                yield from batch.slice(place, 1).to_pylist()
-            except (ValueError, OverflowError) as error:
-                yield DataError(f"The row cannot be decoded: {error}.")
 
 
 def _row(number: int, cells: Any) -> Any:

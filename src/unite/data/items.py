@@ -67,7 +67,7 @@ def count_items(source: Path) -> int | None:
 
 
 def _file(path: Path) -> Iterator[Item | BadRow]:
-    folder = path.resolve().parent
+    folder = path.parent.resolve()
     for number, row in read_rows(path):
         yield parse_row(number, row, folder)
 

@@ -75,6 +75,6 @@ def read_all(name: str, source: Source, form: str, extracted: Path) -> Iterator[
 
 
 def _items(name: str, path: Path) -> Iterator[Placed]:
-    folder = path.resolve().parent
+    folder = path.parent.resolve()
     for number, row in read_rows(path):
         yield Placed(name, number, f"{path.name}:{number}", parse_row(number, row, folder))

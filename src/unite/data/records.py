@@ -198,7 +198,7 @@ def read_pairs(path: Path, source: str | None = None) -> list[Pair]:
     Raises:
         DataError: A row is no pair; the message names its number.
     """
-    folder = path.resolve().parent
+    folder = path.parent.resolve()
     pairs = []
     for number, row in read_rows(path):
         if isinstance(row, DataError):

@@ -43,7 +43,7 @@ def read_pair_rows(path: Path) -> Iterator[PairRow]:
     Raises:
         DataError: The file as a whole cannot be read.
     """
-    folder = path.resolve().parent
+    folder = path.parent.resolve()
     rows = list(read_rows(path))
     lines = _lines(path, {number for number, row in rows if isinstance(row, DataError)})
     for number, row in rows:

@@ -36,7 +36,7 @@ def read_listed(path: Path) -> Iterator[Listed]:
         OSError: It cannot be read.
         DataError: It is no such file.
     """
-    folder = path.resolve().parent
+    folder = path.parent.resolve()
     rows = _table(path) if path.suffix.lower() == ".csv" else read_rows(path)
     for number, row in rows:
         try:

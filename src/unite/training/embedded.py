@@ -34,8 +34,8 @@ def embed_once(
     Args:
         encoder: The model.
         items: Any; equal contents are embedded once.
-        folder: Where the embeddings are kept, those of each model apart. A medium that has
-            changed since counts as another, so failures are kept as well.
+        folder: Where the embeddings are kept, those of each model apart. What failed is tried
+            again.
         progress: Called with the number of distinct items that are done and the whole.
 
     Returns:
@@ -89,7 +89,8 @@ def _write_shard(place: Path, shard: Mapping[str, Embedding], dim: int) -> None:
         }
     )
     place.mkdir(parents=True, exist_ok=True)
-    path = place / f"{next(iter(shard))}.parquet"
+    name = hashlib.sha256("".join(shard).encode()).hexdigest()[:32]
+    path = place / f"{name}.parquet"
     with whole(path) as draft:
         pq.write_table(table, draft)
 
@@ -111,6 +112,6 @@ def _read_shards(place: Path, wanted: set[str]) -> dict[str, Embedding]:
         for vector, (key, why, note) in zip(
             vectors.reshape(table.num_rows, -1), zip(*columns, strict=True), strict=True
         ):
-            if key in wanted:
-                kept[key] = Embedding(vector if why is None else None, why, note)
+            if key in wanted and why is None:
+                kept[key] = Embedding(vector, None, note)
     return kept

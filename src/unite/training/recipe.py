@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from unite.data.mixture import Batches, parse_kind
-from unite.data.sources import Source
+from unite.data.sources import Source, shards
 from unite.errors import DataError, RecipeError, did_you_mean
 
 _INSTEAD = {"start": "scratch", "steps": "epochs", "epochs": "steps"}
@@ -256,6 +256,8 @@ class Recipe(_Part):
     def _holds(self) -> Self:
         if self.optimiser.batch_size < self.run.processes:
             raise ValueError("optimiser.batch_size must be at least run.processes")
+        if self.data.g_min > self.optimiser.batch_size:
+            raise ValueError("data.g_min rows of a modality do not fit into optimiser.batch_size")
         if self.data.vision_cache and self.model.lora is None:
             raise ValueError("data.vision_cache needs a frozen vision tower: set model.lora")
         return self
@@ -297,7 +299,7 @@ def sources_of(recipe: Recipe) -> dict[str, Source]:
                 row[key] = recipe.data.root / row[key]
         if given.kind == "hf" and not row["path"].exists():
             row["path"] = given.path  # a name on the hub
-        elif given.kind != "webdataset":  # may be a pattern of shards
+        elif given.kind != "webdataset" and not given.path.name.endswith(shards.SUFFIXES):
             _must_exist(name, row["path"])
         found[name] = Source(**row)
     return found

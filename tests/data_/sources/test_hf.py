@@ -4,6 +4,8 @@ import sys
 from pathlib import Path
 
 import datasets
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 from tests.data_.sources.conftest import CLIP, Read, bad, good, lines, picture, put, table
@@ -108,8 +110,9 @@ def test_a_bad_line_costs_itself(read: Read, tmp_path: Path, name: str) -> None:
 def test_splits_of_a_folder_of_tables(read: Read, tmp_path: Path) -> None:
     for name in ("train-00000-of-00002", "train-00001-of-00002", "test-00000-of-00001"):
         table(tmp_path / "d" / "cfg" / f"{name}.parquet", [{"caption": name, "image": "a.png"}])
-    everything = good(read(tmp_path / "d", **COLUMNS))
-    assert len(everything) == 3
+    put(tmp_path / "d" / "dataset_infos.json", '{"cfg": {}}')  # no rows
+    with pytest.raises(DataError, match="has the splits train, test"):
+        read(tmp_path / "d", **COLUMNS)
     train = good(read(tmp_path / "d", split="train", subset="cfg", **COLUMNS))
     assert [pair.query.text for pair in train] == ["train-00000-of-00002", "train-00001-of-00002"]
     with pytest.raises(DataError, match="no table of split 'dev'"):
@@ -136,3 +139,31 @@ def test_a_hub_name_without_a_network_is_a_plain_error(tmp_path: Path) -> None:
     said = subprocess.check_output([sys.executable, "-c", code], text=True, env=env)
     assert "Cannot read the data set nobody/nothing" in said
     assert "needs a network" in said
+
+
+def test_a_stretch_of_a_clip_stays_one(read: Read, tmp_path: Path) -> None:
+    cells = [{"path": "long.mp4", "start": 12, "end": 20.5}, {"path": "long.mp4"}, "long.mp4"]
+    rows = [{"caption": f"{number}", "clip": cell} for number, cell in enumerate(cells)]
+    path = put(tmp_path / "rows.jsonl", lines(rows))
+    part, *wholes = (pair.candidate for pair in good(read(path, query="caption", candidate="clip")))
+    assert part.videos == (Clip(str(tmp_path / "long.mp4"), 12.0, 20.5),)
+    assert [item.videos for item in wholes] == [(Clip(str(tmp_path / "long.mp4")),)] * 2
+
+
+def test_a_quote_that_is_never_closed_takes_no_rows_with_it(read: Read, tmp_path: Path) -> None:
+    path = put(tmp_path / "t.csv", 'q,a\nfirst,1\nx,"Exit\nthird,3\nfourth,4\n')
+    with pytest.raises(DataError, match=r"breaks off in row 2: a quote"):
+        read(path, query="q", candidate="a")
+    put(path, 'q,a\nfirst,1\n"STOP" sign,2\nthird,3\n')
+    found = read(path, query="q", candidate="a")
+    assert [pair.query.text for pair in good(found)] == ["first", "third"]
+    assert "Row 2 is not CSV" in bad(found)[0].error
+
+
+def test_a_cell_that_does_not_decode_costs_its_row_alone(read: Read, tmp_path: Path) -> None:
+    words = pa.array([b"a", b"\xff", b"c"], pa.binary()).view(pa.string())
+    path = tmp_path / "t.parquet"
+    pq.write_table(pa.table({"q": words, "a": ["1", "2", "3"]}), path)
+    found = read(path, query="q", candidate="a")
+    assert [pair.query.text for pair in good(found)] == ["a", "c"]
+    assert "cannot be decoded" in bad(found)[0].error

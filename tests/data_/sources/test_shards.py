@@ -1,3 +1,4 @@
+import gzip
 import json
 import subprocess
 import sys
@@ -6,6 +7,7 @@ from pathlib import Path
 import pytest
 from tests.data_.sources.conftest import CLIP, Read, bad, good, picture, put, shard
 
+from unite.data.sources import Source, read_source
 from unite.errors import DataError
 from unite.types import Modality
 
@@ -76,13 +78,29 @@ def test_a_shard_that_breaks_off_says_so_and_the_next_is_read(read: Read, tmp_pa
         [(f"{key}.{end}", data) for key in range(3) for end, data in (("png", RED), ("txt", b"t"))],
     )
     shard(folder / "a-1.tar", [("9.png", BLUE), ("9.txt", b"ninth")])
-    whole.write_bytes(whole.read_bytes()[: 512 * 9])
-    found = read(folder)
-    assert [pair.query.text for pair in good(found)][-1] == "ninth"
-    assert len(good(found)) >= 2
-    assert any("breaks off" in row.error and "a-0.tar" in row.error for row in bad(found))
-    put(folder / "a-0.tar", b"no tar at all" * 100)
-    assert any("breaks off after 0" in row.error for row in bad(read(folder)))
+    data = bytearray(whole.read_bytes())
+    # A sample takes 2048 bytes: cut in a member, in a header, between two; a header that is damaged.
+    damaged = data.copy()
+    damaged[2048 + 148] ^= 1
+    for broken in (data[: 512 * 5 + 100], data[: 2048 + 200], data[:2048], damaged):
+        put(whole, bytes(broken))
+        rows = iter(read_source(Source(path=folder), "named", tmp_path / "extracted"))
+        found = [next(rows), next(rows)]
+        with pytest.raises(DataError, match=r"a-0\.tar breaks off after 1 samples"):
+            next(rows)
+        assert [pair.query.text for pair in good(found)] == ["t", "ninth"]
+    put(whole, b"no tar at all" * 100)
+    with pytest.raises(DataError, match="breaks off after 0"):
+        read(folder)
+
+
+def test_a_packed_shard_is_read_to_its_end(read: Read, tmp_path: Path) -> None:
+    plain = shard(tmp_path / "a.tar", [("1.png", RED), ("1.txt", b"one")])
+    packed = put(tmp_path / "b.tar.gz", gzip.compress(plain.read_bytes()))
+    assert [pair.query.text for pair in good(read(packed))] == ["one"]
+    put(packed, packed.read_bytes()[: len(packed.read_bytes()) // 2])
+    with pytest.raises(DataError, match="breaks off"):
+        read(packed)
 
 
 def test_braces_name_many_shards_and_a_missing_one_is_named(read: Read, tmp_path: Path) -> None:

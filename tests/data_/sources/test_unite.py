@@ -78,3 +78,16 @@ def test_paths_that_no_file_can_have_harm_nobody(read: Read, tmp_path: Path) -> 
     rows = [row("long", image="x" * 5000), row("null", image="a\0b"), row("good", image="a.png")]
     put(tmp_path / "set" / "metadata.json", json.dumps(rows))
     assert [pair.query.text for pair in good(read(tmp_path / "set"))] == ["long", "null", "good"]
+
+
+def test_a_linked_file_has_its_media_beside_the_link(read: Read, tmp_path: Path) -> None:
+    """As a cache of the hub has them: links in folders, what they lead to elsewhere."""
+    rows = put(tmp_path / "blobs" / "rows", json.dumps([row("a", image="images/0.png")]))
+    red = put(tmp_path / "blobs" / "red", picture("red"))
+    home = tmp_path / "snapshots" / "rev" / "MSCOCO"
+    (home / "images").mkdir(parents=True)
+    (home / "metadata.json").symlink_to(rows)
+    (home / "images" / "0.png").symlink_to(red)
+    for path in (home, home / "metadata.json"):
+        (pair,) = good(read(path))
+        assert pair.candidate.images == (str(home / "images" / "0.png"),)

@@ -6,7 +6,7 @@ itself only; a saved data set and the hub are read with it, never decoding media
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,9 @@ from unite.errors import DataError, did_you_mean
 SAVED = ("state.json", "dataset_dict.json")
 """Files by which a folder is known to be a saved data set."""
 
+_FACTS = ("dataset_info.json", "dataset_infos.json")
+"""Files about a data set, with no rows."""
+_SPLITS = ("train", "validation", "valid", "val", "dev", "test")
 _BATCH = 64
 
 
@@ -36,9 +39,12 @@ def files(source: Source) -> list[Path]:
         return []
     if is_saved(path):
         return sorted(found for found in path.rglob("*") if found.suffix in (".arrow", ".json"))
-    found = sorted(one for one in path.rglob("*") if one.suffix.lower() in SUFFIXES)
+    tables = (one for one in path.rglob("*") if one.suffix.lower() in SUFFIXES)
+    found = sorted(one for one in tables if one.name not in _FACTS)
     if source.split is not None:
         found = [one for one in found if _of_split(one.relative_to(path), source.split)]
+    elif len(splits := _splits(path, found)) > 1:
+        raise DataError(f"{path} has the splits {', '.join(splits)}.", "Name one.")
     if not found:
         which = f" of split {source.split!r}" if source.split else ""
         raise DataError(f"{path} holds no table{which}.", f"Tables: {', '.join(SUFFIXES)}.")
@@ -80,6 +86,12 @@ def _of_split(path: Path, split: str) -> bool:
     """``train/x.parquet``, ``train.jsonl`` or ``train-00000-of-00001.parquet``."""
     stem = path.name.split(".")[0]
     return split in path.parts[:-1] or stem == split or stem.startswith(f"{split}-")
+
+
+def _splits(path: Path, tables: Sequence[Path]) -> list[str]:
+    """The customary splits that the names of some tables tell of."""
+    inner = [one.relative_to(path) for one in tables]
+    return [name for name in _SPLITS if any(_of_split(one, name) for one in inner)]
 
 
 def _columns(source: Source) -> tuple[str, str]:

@@ -21,6 +21,6 @@ def rows(source: Source, extracted: Path) -> Iterator[Row]:
         DataError: The file as a whole cannot be read.
     """
     folder = source.media or source.path
-    folder = folder.resolve() if source.media else folder.resolve().parent
+    folder = folder.resolve() if source.media else folder.parent.resolve()
     for number, value in read_rows(source.path):
         yield Row(number, f"{source.path.name}:{number}", value, folder)

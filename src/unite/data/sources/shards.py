@@ -43,20 +43,24 @@ def files(source: Source) -> list[Path]:
 
 
 def rows(source: Source, extracted: Path) -> Iterator[Row]:
-    """A row for each sample; where a shard breaks off, one that says so.
+    """A row for each sample of all shards.
 
     Raises:
-        DataError: There are no shards, or the extra is not installed.
+        DataError: There are no shards, or the extra is not installed; at the end, once what is
+            whole was read: some of them break off.
     """
+    broken = []
     for shard in files(source):
         number = 0
         try:
             for number, sample in enumerate(_samples(shard), 1):
                 yield from _rows(source, number, shard, sample, extracted)
+            _assert_ended(shard)
         except (tarfile.TarError, OSError, EOFError, ValueError, zlib.error) as error:
             reason = error.args[0] if error.args else type(error).__name__
-            broken = DataError(f"{shard} breaks off after {number} samples: {reason}.")
-            yield Row(number + 1, f"{shard.name}:{number + 1}", broken)
+            broken.append(f"{shard} breaks off after {number} samples: {reason}.")
+    if broken:
+        raise DataError(" ".join(broken), "Fetch it again, or take it away.")
 
 
 def _rows(
@@ -82,6 +86,20 @@ def _samples(shard: Path) -> Iterator[dict[str, Any]]:
     with shard.open("rb") as stream:  # opened here, since the library leaves its files open
         members = library.tar_file_expander([{"url": str(shard), "stream": stream}])
         yield from library.group_by_keys(members)
+
+
+def _assert_ended(shard: Path) -> None:
+    """Refuse a shard whose members end before its end mark.
+
+    tarfile takes any header that it cannot read for the end.
+    """
+    with tarfile.open(shard) as tar:
+        for _ in tar:
+            pass
+        assert tar.fileobj is not None
+        tar.fileobj.seek(tar.offset)
+        if tar.fileobj.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+            raise tarfile.ReadError(f"no member and no end is at byte {tar.offset}")
 
 
 def _names(given: str | None) -> list[str]:

@@ -88,7 +88,9 @@ def _single(name: str, kind: str, value: Any, extracted: Path) -> Part:
         kept = keep(data, extracted)
         return kind or medium_of(path or "") or medium_of(kept) or "image", kept
     if data is None and isinstance(path, str) and path:
-        return kind or medium_of(path) or "image", path
+        known = kind or medium_of(path) or "image"
+        times = {key: cell[key] for key in ("start", "end") if cell.get(key) is not None}
+        return known, {"path": path, **times} if known == "video" and times else path
     raise DataError(
         f"Column {name!r} holds {type(value).__name__}; text, a path or a medium is expected."
     )

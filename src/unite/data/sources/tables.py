@@ -5,13 +5,18 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from unite.data.records import read_rows
 from unite.errors import DataError
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 SUFFIXES = (".parquet", ".jsonl", ".json", ".csv", ".tsv")
 _BATCH = 256  # rows of Parquet in memory at a time; each may hold a picture
+_UNCLOSED = "unexpected end of data"
+"""What csv says at the end of a file whose last quote holds all rows that follow it."""
 
 
 def read_table(path: Path) -> Iterator[tuple[int, Any]]:
@@ -53,23 +58,40 @@ def _parquet(path: Path) -> Iterator[tuple[int, Any]]:
     try:
         with pq.ParquetFile(path, pre_buffer=False) as file:
             for batch in file.iter_batches(batch_size=_BATCH):
-                yield from enumerate(batch.to_pylist(), number)
+                yield from enumerate(decoded(batch), number)
                 number += batch.num_rows
     except (OSError, pa.ArrowException) as error:
         raise _unreadable(path, error) from error
+
+
+def decoded(batch: pa.RecordBatch) -> Iterator[Any]:
+    """The rows of a batch; one that does not decode becomes the error, its neighbours stay."""
+    try:
+        yield from batch.to_pylist()
+    except (ValueError, OverflowError):  # text that is not UTF-8, a time beyond the calendar
+        for place in range(batch.num_rows):
+            try:
+                yield from batch.slice(place, 1).to_pylist()
+            except (ValueError, OverflowError) as error:
+                yield DataError(f"The row cannot be decoded: {error}.")
 
 
 def _csv(path: Path) -> Iterator[tuple[int, Any]]:
     delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, delimiter=delimiter)
+            reader = csv.DictReader(file, delimiter=delimiter, strict=True)
             number = 0
             while True:
                 number += 1
                 try:
                     row = next(reader, None)
                 except csv.Error as error:
+                    if str(error) == _UNCLOSED:
+                        raise DataError(
+                            f"{path} breaks off in row {number}: a quote there is never closed.",
+                            "Close it, or double it if it is meant.",
+                        ) from error
                     yield number, DataError(f"Row {number} is not CSV: {error}.")
                     continue
                 if row is None:

@@ -79,7 +79,7 @@ def media_folder(metadata: Path, given: Path | None) -> Path:
         metadata: The set's rows.
         given: Where its media lie, if the user says so; a folder of the set's name in it counts.
     """
-    home = metadata.resolve().parent
+    home = metadata.parent.resolve()
     tried = [given.resolve(), given.resolve() / home.name] if given else [home, home.parent]
     first = list(itertools.islice(read_rows(metadata), _LOOKED_AT))
     references = [reference for _, row in first for reference in _media(row)]

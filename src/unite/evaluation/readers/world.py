@@ -45,7 +45,7 @@ def read_task(path: Path) -> Task:
 
 
 def _task(row: Mapping[str, Any], path: Path) -> Task:
-    folder = path.resolve().parent
+    folder = path.parent.resolve()
     queries = tuple(parse_item(query, folder) for query in row["queries"])
     candidates = tuple(parse_item(candidate, folder) for candidate in row["candidates"])
     number = {item.id: place for place, item in enumerate(candidates)}
