@@ -114,6 +114,10 @@ def test_an_instruction_alone_counts_as_a_sentence() -> None:
     assert "Summary above sentence and image in" in prompt
 
 
+def test_a_blank_instruction_is_none() -> None:
+    assert render(Item(images=("i",), instruction="  ")) == render(Item(images=("i",)))
+
+
 def test_a_placeholder_may_stand_in_the_instruction() -> None:
     prompt = render(Item(text="a cat", images=("i",), instruction="In <|IMAGE|> find")).text
     assert body(prompt) == f"In {IMAGE_TAG} find\na cat"

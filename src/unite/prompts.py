@@ -53,7 +53,7 @@ def render(item: Item) -> Prompt:
     """
     body = _body(item)
     words = [_WORDS[part] for part in item.order]
-    if item.instruction and item.text is None:
+    if item.instruction and item.instruction.strip() and item.text is None:
         words.insert(0, _WORDS[Modality.TEXT])
     text = (
         f"<|im_start|>system\n{SYSTEM}<|im_end|>\n"

@@ -356,3 +356,20 @@ def test_failed_rows_stack_as_zeros() -> None:
     assert matrix.tolist() == [one.tolist(), [0, 0], one.tolist()]
     assert matrix.dtype == np.float32
     assert stack([], 7).shape == (0, 7)
+
+
+def test_a_picture_opened_but_not_loaded_may_stand_in_two_items(
+    embedder: Embedder, tmp_path: Path
+) -> None:
+    path = tmp_path / "big.png"
+    values = np.random.default_rng(0).integers(0, 255, (900, 900, 3), np.uint8)
+    Image.fromarray(values).save(path)
+    (expected,) = embedder.embed([Item(images=(str(path),))])
+    for _ in range(4):
+        lazy = Image.open(path)
+        first, second = embedder.embed(
+            [Item(images=(lazy,)), Item(text="what is it", images=(lazy,))]
+        )
+        assert first.vector is not None
+        assert second.vector is not None
+        assert np.abs(first.vector - expected.vector).max() < NEAR

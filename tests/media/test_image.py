@@ -297,3 +297,24 @@ def test_importing_needs_neither_torch_nor_av() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=200
     )
     assert done.stdout.strip() == "set()"
+
+
+def test_an_animation_cut_anywhere_is_a_picture_or_an_error(tmp_path: Path) -> None:
+    frames = [Image.new("P", (16, 16), number) for number in range(3)]
+    held = io.BytesIO()
+    frames[0].save(held, "GIF", save_all=True, append_images=frames[1:])
+    whole, path = held.getvalue(), tmp_path / "cut.gif"
+    kept = 0
+    for end in range(0, len(whole), 3):
+        path.write_bytes(whole[:end])
+        try:
+            kept += open_image(str(path)).image.size == (16, 16)
+        except MediaError:
+            continue
+    assert kept > 0
+
+
+def test_what_a_plugin_fails_with_is_an_error_of_the_picture(tmp_path: Path) -> None:
+    Image.fromarray(noise(16, 16)).quantize(16).save(tmp_path / "p.icns")
+    with pytest.raises(MediaError, match="cannot be decoded"):
+        open_image(str(tmp_path / "p.icns"))

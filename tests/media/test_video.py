@@ -443,3 +443,11 @@ def test_damaged_files_are_read_or_refused(tmp_path: Path, suffix: str, codec: s
             assert len(frames.indices) == len(frames.frames_THWC) >= 2
             outcomes.add("read")
     assert outcomes == ({"read"} if suffix == "gif" else {"read", "refused"})  # GIF lives on
+
+
+def test_a_text_is_no_clip(tmp_path: Path) -> None:
+    """FFmpeg would draw its letters."""
+    path = tmp_path / "notes.txt"
+    path.write_text("a dog jumps into the water\n" * 20)
+    with pytest.raises(MediaError, match="is a text"):
+        read_clip(Clip(str(path)), FramePolicy())

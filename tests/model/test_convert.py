@@ -188,6 +188,15 @@ def test_never_onto_itself(untied: Path) -> None:
     assert sorted(path.name for path in untied.iterdir()) == before
 
 
+def test_what_it_reads_is_never_replaced(untied: Path, published: Path, tmp_path: Path) -> None:
+    outer = tmp_path / "outer"
+    convert(str(published), outer)
+    inner = Path(shutil.copytree(untied, outer / "inner"))
+    with pytest.raises(CheckpointError, match="What is read lies within"):
+        convert(str(inner), outer)
+    assert (inner / "config.json").is_file()
+
+
 def test_what_is_no_model_is_never_replaced(published: Path, tmp_path: Path) -> None:
     photos = tmp_path / "photos"
     photos.mkdir()

@@ -66,3 +66,8 @@ def test_a_grid_that_is_known_is_not_looked_up(golden: Path) -> None:
     policy = preprocessor(golden).policy
     costs = Costs(policy, grid_of=lambda _: (2, 4, 6))
     assert costs.item(Item(images=("nowhere.png",))) - costs.item(Item(text="")) == 12
+
+
+def test_half_a_surrogate_pair_costs_something(golden: Path) -> None:
+    costs = Costs(preprocessor(golden).policy)
+    assert costs.item(Item(text="bad \ud800 half")) >= costs.item(Item(text="bad"))

@@ -65,6 +65,11 @@ def test_a_later_backbone_has_its_own_patches_and_places(tmp_path: Path) -> None
     assert (policy.pixels.min_pixels, policy.pixels.max_pixels) == (256 * 32**2, 1280 * 32**2)
     assert (policy.pixels.mean, policy.pixels.std) == ((0.5, 0.5, 0.5), (0.25, 0.5, 0.5))
     assert Policy.from_json(json.loads(json.dumps(policy.to_json()))) == policy
+    # What transformers 5 writes instead, and reads first.
+    row = {"image_processor": {"image_mean": [0.1, 0.2, 0.3], "image_std": [0.4, 0.5, 0.6]}}
+    (tmp_path / "processor_config.json").write_text(json.dumps(row))
+    pixels = read_policy(tmp_path, LATER).pixels
+    assert (pixels.mean, pixels.std) == ((0.1, 0.2, 0.3), (0.4, 0.5, 0.6))
 
 
 def test_an_unknown_key_suggests_the_nearest() -> None:
@@ -103,4 +108,5 @@ def test_other_frames() -> None:
     assert fixed.with_frames() == fixed
     assert fixed.with_frames(fps=2.0).frames == FramePolicy(fps=2.0)
     assert fixed.with_frames(max_frames=48).frames == FramePolicy(max_frames=48)
+    assert PLAIN.with_frames(max_frames=2).frames == FramePolicy(min_frames=2, max_frames=2)
     assert PLAIN.with_frames(8, 2.0).frames == FramePolicy(nframes=8, fps=2.0)

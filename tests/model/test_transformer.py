@@ -153,6 +153,9 @@ def test_an_instruction_is_added_where_none_stands() -> None:
     assert as_item("a", instruction="i") == Item(text="a", instruction="i")
     assert as_item(RED, instruction="i") == Item(images=(RED,), instruction="i")
     assert as_item({"image": RED}, instruction="i") == Item(images=(RED,), instruction="i")
+    assert as_item(Item(text="a"), instruction="i") == Item(text="a", instruction="i")
+    assert as_item({"text": "a", "instruction": None}, instruction="i").instruction == "i"
+    assert as_item(Item(text="a", instruction="own"), instruction="i").instruction == "own"
     assert as_item({"text": "a", "instruction": "own"}, instruction="i").instruction == "own"
 
 

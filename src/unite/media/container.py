@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
 _PLAYLISTS = {"hls", "concat", "dash"}  # they name further files, anywhere
+_TEXTS = {"tty", "bin", "xbin", "adf", "idf"}  # FFmpeg draws what such files say
 
 
 @contextmanager
@@ -50,6 +51,8 @@ def _video_stream(name: str, container: InputContainer, limits: Limits) -> Video
 
     if container.format.name in _PLAYLISTS:
         raise MediaError(f"{name} is a playlist.", "Name the video file itself.")
+    if container.format.name in _TEXTS:
+        raise MediaError(f"{name} is a text.", "Name the video file; or give it as a text.")
     # A song's cover is a stream of one picture.
     streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
     if not streams:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 import zlib
 from dataclasses import dataclass
+from threading import Lock
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -13,6 +14,8 @@ from unite.errors import MediaError
 from unite.media import heif
 from unite.media.source import Limits, open_source
 
+_IN_MEMORY = Lock()
+"""A picture that was opened but not loaded yet is read on first use, from one file whoever asks."""
 _DECODE_ERRORS = (
     OSError,  # truncated and unidentified files, and most faults of Pillow's plugins
     SyntaxError,  # how the PNG plugin reports a broken chunk
@@ -65,7 +68,8 @@ def open_image(reference: str | Image.Image, limits: Limits | None = None) -> Pi
     """
     limits = limits or Limits()
     if isinstance(reference, Image.Image):
-        return _decode("The picture", reference, limits)
+        with _IN_MEMORY:
+            return _decode("The picture", reference, limits)
     name, image = _opened(reference, limits)
     with image:
         return _decode(name, image, limits)
@@ -120,7 +124,7 @@ def _decode(name: str, image: Image.Image, limits: Limits) -> Picture:
     try:
         image.load()
         flat = _rgb(image, notes)
-    except _DECODE_ERRORS as error:
+    except Exception as error:  # Pillow's plugins raise anything, AssertionError among it
         raise _damaged(name, error) from error
     flat = _upright(image, flat, notes)
     _count_frames(image, notes)
@@ -169,10 +173,11 @@ def _upright(image: Image.Image, flat: Image.Image, notes: list[str]) -> Image.I
 
 def _count_frames(image: Image.Image, notes: list[str]) -> None:
     """Say that more frames follow; the first is decoded, so damage among them does no harm."""
-    if image.format in _PREVIEWS or not getattr(image, "is_animated", False):
+    if image.format in _PREVIEWS:
         return
     which = "main one" if image.format == "HEIF" else "first"
     try:
-        notes.append(f"{which} of {getattr(image, 'n_frames', 1)} frames")
+        if getattr(image, "is_animated", False):  # looks for a second frame
+            notes.append(f"{which} of {getattr(image, 'n_frames', 1)} frames")
     except _DECODE_ERRORS:
         notes.append(f"{which} of several frames")

@@ -34,6 +34,9 @@ _PLAIN: dict[str, tuple[Any, ...]] = {
     "modules_to_save": (None, []),
     "rank_pattern": ({}, None),
     "alpha_pattern": ({}, None),
+    "alora_invocation_tokens": ([], None),
+    "layer_replication": ([], None),
+    "use_qalora": (False, None),
     # All others (PiSSA, OLoRA, CorDA, LoftQ, LoRA-GA) take something off the base's weights when
     # training begins; added to the base as it was, their matrices are too much.
     "init_lora_weights": (True, False, "gaussian", "orthogonal", "eva", "mica"),

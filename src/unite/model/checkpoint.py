@@ -99,7 +99,7 @@ def locate(name: str) -> Path:
     if name == MINI:
         return Path(__file__).parent.parent / "mini"
     path = Path(name).expanduser()
-    if path.is_dir():
+    if name and path.is_dir():
         return path
     hub_id = ALIASES.get(name, name)
     if hub_id.count("/") != 1 or path.is_absolute() or name.startswith("."):
@@ -288,6 +288,8 @@ def _check_pads(config: BackboneConfig | LaterConfig, tokenizer: Tokenizer, base
 
 def _base_of(adapter: Adapter) -> Path:
     try:
+        if not adapter.base:
+            raise CheckpointError("No base is named.")
         return locate(adapter.base)
     except CheckpointError as error:
         raise CheckpointError(

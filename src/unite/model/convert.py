@@ -39,8 +39,8 @@ if TYPE_CHECKING:
 
 _CARRIED = (
     "added_tokens.json", "chat_template.json", "chat_template.jinja", "generation_config.json",
-    "merges.txt", "preprocessor_config.json", "special_tokens_map.json", "tokenizer_config.json",
-    "video_preprocessor_config.json", "vocab.json",
+    "merges.txt", "preprocessor_config.json", "processor_config.json", "special_tokens_map.json",
+    "tokenizer_config.json", "video_preprocessor_config.json", "vocab.json",
 )  # fmt: skip
 _ARCHITECTURES = {
     "qwen2_vl": "Qwen2VLForConditionalGeneration",
@@ -74,6 +74,8 @@ def convert(
     lora = read_adapter(adapter) if adapter else lora
     if target == source.resolve():
         raise CheckpointError(f"{target} is the model itself.", "Name another directory.")
+    if target in source.resolve().parents or (lora and target in lora.directory.resolve().parents):
+        raise CheckpointError(f"What is read lies within {target}.", "Name another directory.")
     if target.exists() and not _may_be_replaced(target):
         raise CheckpointError(f"{target} is there and is no model of ours.", "Name a new one.")
     if dtype not in (None, "float32", "bfloat16"):
@@ -159,4 +161,13 @@ def _config(row: dict[str, Any], dtype: str | None) -> dict[str, Any]:
     kind = row["model_type"].removeprefix("unite_")
     vision = {key: part for key, part in row["vision_config"].items() if key != "model_type"}
     changed = {**row, "model_type": kind, "architectures": [_ARCHITECTURES[kind]]}
-    return {**changed, "vision_config": vision, **({"torch_dtype": dtype} if dtype else {})}
+    changed["vision_config"] = vision
+    if dtype is None:
+        return changed
+    parts = {key: _without_dtype(part) for key, part in changed.items() if isinstance(part, dict)}
+    return {**_without_dtype(changed), **parts, "torch_dtype": dtype}
+
+
+def _without_dtype(row: dict[str, Any]) -> dict[str, Any]:
+    """A part of a configuration without either of the names that transformers has for it."""
+    return {key: part for key, part in row.items() if key not in ("dtype", "torch_dtype")}

@@ -49,7 +49,9 @@ class Costs:
 
     def item(self, item: Item) -> int:
         """Tokens of an item, about."""
-        words = sum(len(part.encode()) for part in (item.instruction, item.text) if part)
+        words = sum(
+            len(part.encode(errors="replace")) for part in (item.instruction, item.text) if part
+        )
         pictures = (self._medium(ref) if isinstance(ref, str) else self._picture(ref.size[::-1])
                     for ref in item.images)  # fmt: skip
         return (

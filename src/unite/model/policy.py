@@ -14,7 +14,8 @@ from unite.model.config import BackboneConfig, LaterConfig
 from unite.model.files import read_json
 
 POLICY_FILE = "unite.json"
-_PROCESSOR_FILE = "preprocessor_config.json"
+_PROCESSOR_FILES = ("processor_config.json", "preprocessor_config.json")
+"""Where transformers 5, and what came before it, keep how pictures are normalised."""
 _KNOWN = {"prompt": ("one-word",), "positions": ("1d", "mrope"), "pooling": ("last", "mean")}
 
 
@@ -101,6 +102,7 @@ class Policy:
             nframes=now.nframes if nframes is None else nframes,
             fps=now.fps if fps is None else fps,
             max_frames=now.max_frames if max_frames is None else max_frames,
+            min_frames=now.min_frames if max_frames is None else min(now.min_frames, max_frames),
         )
         if nframes is None and (fps is not None or max_frames is not None):
             frames = replace(frames, nframes=None)
@@ -143,8 +145,9 @@ def _scaled_pixels(directory: Path, config: LaterConfig) -> PixelPolicy:
         for field in fields(PixelPolicy)
         if field.name.endswith("_pixels")
     }
-    path = directory / _PROCESSOR_FILE
-    processor = read_json(path) if path.exists() else {}
+    there = (directory / name for name in _PROCESSOR_FILES)
+    processor = read_json(path) if (path := next(filter(Path.exists, there), None)) else {}
+    processor = processor.get("image_processor", processor)
     return PixelPolicy(
         **limits,
         patch_size=config.patch_size,

@@ -140,15 +140,15 @@ def as_item(given: Any, *, instruction: str | None = None) -> Item:
         ItemError: It is neither a string, a picture, an object nor an `Item`.
     """
     if isinstance(given, Item):
-        return given
+        return replace(given, instruction=instruction) if given.instruction is None else given
     if isinstance(given, str):
         return Item(text=given, instruction=instruction)
     if isinstance(given, Image):
         return Item(images=(given,), instruction=instruction)
     if isinstance(given, Mapping):
         row = dict(given)
-        if instruction is not None:
-            row.setdefault("instruction", instruction)
+        if row.get("instruction") is None and instruction is not None:
+            row["instruction"] = instruction
         return _with_pictures(row)
     raise ItemError(
         f"Cannot embed a {type(given).__name__}.",
