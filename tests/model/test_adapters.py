@@ -126,6 +126,7 @@ def altered(
         ({"peft_type": "IA3"}, "peft_type = 'IA3'"),
         ({"rank_pattern": {"q_proj": 8}}, "rank_pattern"),
         ({"modules_to_save": ["embed_tokens"]}, "modules_to_save"),
+        ({"alora_invocation_tokens": [1, 2]}, "alora_invocation_tokens"),
         ({"init_lora_weights": "pissa_niter_4"}, "init_lora_weights = 'pissa_niter_4'"),
         ({"init_lora_weights": "corda"}, "init_lora_weights"),
     ],

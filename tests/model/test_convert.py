@@ -165,6 +165,28 @@ def test_stored_in_another_dtype(published: Path, tmp_path: Path) -> None:
     assert load_model(str(tmp_path / "half")).id == load_model(str(published)).id
 
 
+def test_the_dtype_is_said_once(published: Path, tmp_path: Path) -> None:
+    named = Path(shutil.copytree(published, tmp_path / "named"))
+    row = json.loads((named / "config.json").read_text())
+    row |= {"dtype": "bfloat16", "vision_config": {**row["vision_config"], "dtype": "bfloat16"}}
+    (named / "config.json").write_text(json.dumps(row))
+    convert(str(named), tmp_path / "out", dtype="float32")
+    found = json.loads((tmp_path / "out" / "config.json").read_text())
+    assert found["torch_dtype"] == "float32"
+    assert "dtype" not in found
+    assert "dtype" not in found["vision_config"]
+
+
+def test_an_adapter_that_names_no_base_is_not_taken_for_the_folder_one_is_in(
+    published: Path, adapter: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = json.loads((adapter / "adapter_config.json").read_text())
+    (adapter / "adapter_config.json").write_text(json.dumps({**row, "base_model_name_or_path": ""}))
+    monkeypatch.chdir(published)
+    with pytest.raises(CheckpointError, match="unite model merge MODEL"):
+        load_model(str(adapter))
+
+
 def test_an_unknown_dtype_is_refused(published: Path, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"float16.*float32 or bfloat16"):
         convert(str(published), tmp_path / "out", dtype="float16")

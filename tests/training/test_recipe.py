@@ -89,6 +89,7 @@ def test_values_out_of_range_are_named(change: str, complaint: str) -> None:
     [
         (["run.chunk_tokens=100", "run.gradient_checkpointing=true"], "choose one"),
         (["data.g_min=4", "data.batches='single-source'"], "mixed batches"),
+        (["data.g_min=16", "optimiser.batch_size=8"], "do not fit into"),
         (["data.keep_decoded=false", "data.vision_cache='x'"], "model.lora"),
         (["data.keep_decoded=true", "data.vision_cache='x'"], "both keep media"),
     ],
@@ -134,6 +135,11 @@ def test_a_source_of_no_weight_need_not_be_there(tmp_path: Path) -> None:
     changes = [f"data.root={tmp_path}", 'data.sources={a="a.json", b="b.json"}']
     recipe = load_recipe("small-stage1", [*changes, "data.weights={b=0}"])
     assert list(sources_of(recipe)) == ["a"]
+
+
+def test_a_pattern_of_shards_needs_no_kind(tmp_path: Path) -> None:
+    changes = [f"data.root={tmp_path}", 'data.sources={s="big-{0..1}.tar"}', "data.weights={}"]
+    assert sources_of(load_recipe("small-stage1", changes))["s"].path == tmp_path / "big-{0..1}.tar"
 
 
 def test_a_model_starts_from_one_thing() -> None:
