@@ -184,8 +184,49 @@ def test_what_is_not_there_or_not_said_ends_before_anything_is_read(folder: Path
         checked(table(folder / "t.parquet", [{"caption": "a", "image": "a.png"}]))
 
 
-def test_an_empty_file_is_sound(folder: Path) -> None:
-    assert checked(put(folder / "empty.jsonl", "")).to_json()["rows"] == 0
+@pytest.mark.parametrize(("name", "text"), [("e.jsonl", ""), ("e.json", "[]"), ("e.csv", "a,b\n")])
+def test_a_file_without_rows_is_a_fault(folder: Path, name: str, text: str) -> None:
+    columns = {"query": "a", "candidate": "b"} if name == "e.csv" else {}
+    report = checked(put(folder / name, text), **columns)
+    assert (report.rows, report.sound) == (0, False)
+    (fault,) = report.faults
+    assert (fault.kind, fault.number) == (Trouble.FILE, None)
+    assert "holds no row" in fault.reason
+
+
+def test_items_of_every_form_are_checked(folder: Path) -> None:
+    listed = table(
+        folder / "items.parquet", [{"id": "x", "image": "a.png"}, {"id": "y", "image": "no.png"}]
+    )
+    album = folder / "album"
+    put(album / "a.png", (folder / "a.png").read_bytes())
+    put(album / "b.png", b"\x89PNG broken")
+    sources = {path.name: Source(path=path) for path in (listed, album)}
+    report = check_data(sources, folder / "extracted", items=True)
+    assert (report.rows, report.broken) == (4, 2)
+    assert [(fault.place, fault.number) for fault in report.faults] == [
+        ("items.parquet:2", 2),
+        ("album:2", 2),
+    ]
+
+
+def test_a_first_row_that_is_broken_does_not_make_items_of_pairs(folder: Path) -> None:
+    text = "no json\n[1]\n" + lines([pair("1", image="a.png")])
+    report = checked(put(folder / "pairs.jsonl", text))
+    assert report.forms == {"pairs.jsonl": "pairs"}
+    assert (report.rows, report.broken) == (3, 2)
+
+
+def test_a_target_that_the_candidate_does_not_have_is_told(folder: Path) -> None:
+    rows = [
+        {**pair("1", image="a.png"), "target_modal": "video"},
+        {**pair("2", image="a.png", text="t"), "target_modal": "image"},
+    ]
+    report = checked(rows_file(folder, rows))
+    assert report.sound
+    (fault,) = report.faults
+    assert (fault.kind, fault.number) == (Trouble.TARGET, 1)
+    assert fault.reason == "It asks for video, but its candidate is image."
 
 
 small = st.integers(0, 2)

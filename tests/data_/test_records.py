@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from unite.data.items import read_items
+from unite.data.items import count_items, read_items
 from unite.data.records import (
     BadRow,
+    canonical,
     content_id,
     item_row,
     pair_row,
@@ -271,10 +272,39 @@ def test_files_that_cannot_be_read_at_all(tmp_path: Path) -> None:
     assert list(read_rows(tmp_path / "empty.jsonl")) == []
 
 
-def test_a_file_of_another_encoding_is_refused_by_name(tmp_path: Path) -> None:
-    (tmp_path / "latin.jsonl").write_bytes('{"text": "é"}'.encode("latin-1"))
-    with pytest.raises(DataError, match=r"latin\.jsonl"):
-        list(read_rows(tmp_path / "latin.jsonl"))
+def test_an_array_of_another_encoding_is_refused_by_name(tmp_path: Path) -> None:
+    (tmp_path / "latin.json").write_bytes('[{"text": "é"}]'.encode("latin-1"))
+    with pytest.raises(DataError, match=r"latin\.json"):
+        list(read_rows(tmp_path / "latin.json"))
+
+
+def test_a_line_of_another_encoding_costs_itself(tmp_path: Path) -> None:
+    lines = ['{"text": "é"}'.encode(), '{"text": "é"}'.encode("latin-1"), b'{"text": "b"}']
+    (tmp_path / "mixed.jsonl").write_bytes(b"\n".join(lines))
+    first, second, third = read_items(tmp_path / "mixed.jsonl")
+    assert (first, third) == (Item(text="é", id="1"), Item(text="b", id="3"))
+    assert isinstance(second, BadRow)
+    assert "not UTF-8: byte 11 of line 2" in second.error
+
+
+def test_however_much_white_space_stands_before_an_array(tmp_path: Path) -> None:
+    (tmp_path / "f.json").write_bytes(b"\xef\xbb\xbf" + b" \n" * (1 << 20) + b'[{"text": "a"}]')
+    assert list(read_items(tmp_path / "f.json")) == [Item(text="a", id="1")]
+    assert count_items(tmp_path / "f.json") == 1
+
+
+def test_spelling_and_order_make_no_other_content(tmp_path: Path) -> None:
+    page = {"text": "t", "image": "x/../a.png"}
+    row = {"query": page, "candidate": {"image": "./a.png", "text": "t"}}
+    pair = parse_pair(row, tmp_path)
+    assert pair.query_id == pair.candidate_id
+    row["query"] = {**page, "instruction": "find the page:"}
+    assert parse_pair(row, tmp_path).query_id != pair.query_id
+    clip = {"video": {"path": "b/./c.mp4", "start": 1}}
+    row = {"query": clip, "candidate": {"video": {"path": "b/c.mp4", "start": 1.0}}}
+    pair = parse_pair(row, tmp_path)
+    assert pair.query_id == pair.candidate_id
+    assert canonical(Item(images=("https://a//b",))).images == ("https://a//b",)
 
 
 @pytest.mark.parametrize("line", ['{"text": ' + "1" * 5000 + "}", '{"text": ' + "[" * 200_000])

@@ -90,3 +90,12 @@ def test_ids_are_those_that_pairs_give_or_a_hash() -> None:
     assert meanings.ids_of(image("a")) == ("1", "4")
     assert meanings.ids_of(image("b")) == ("2", "3")
     assert meanings.ids_of(image("c")) == (content_id(image("c")),) * 2
+
+
+def test_what_asks_for_the_query_is_barred() -> None:
+    """A picture with five captions asks for one of them; the four others ask for the picture."""
+    captions = [Item(text=f"c{number}") for number in range(6)]
+    shown = [{"query": {"text": f"c{n}"}, "candidate": {"image": "a"}} for n in range(5)]
+    back = parse_pair({"query": {"image": "a"}, "candidate": {"text": "c0"}})
+    told = Meanings([back, *map(parse_pair, shown)], captions)
+    assert told.barred(back).tolist() == [0, 1, 2, 3, 4]

@@ -22,10 +22,11 @@ if TYPE_CHECKING:
 SHOWN = 20
 SOME_BROKEN = 3
 _WORDS = {
-    "file": "breaks off",
+    "file": "file",
     "row": "broken",
     "medium": "unreadable",
     "note": "note",
+    "target": "target",
     "duplicate": "duplicate",
     "same": "same",
 }
@@ -142,7 +143,7 @@ def _figures(found: Report) -> Iterator[tuple[str, int]]:
     yield "queries that are their candidates", found.same
     yield "queries with several candidates", found.asked_again
     if found.broken_off:
-        yield "files that break off", found.broken_off
+        yield "files that break off or are empty", found.broken_off
 
 
 def _print_faults(faults: list[Fault], report: Path | None) -> None:

@@ -122,6 +122,10 @@ class _Check:
             kind = kind_of(row.value.query.modality, row.value.target_modality)
             self.report.kinds[kind_label(kind)] += 1
             self.repeats.add(item_hash(row.value.query), item_hash(row.value.candidate))
+            wanted, given = row.value.target_modality, row.value.candidate.modality
+            if wanted not in given:
+                reason = f"It asks for {wanted.label}, but its candidate is {given.label}."
+                self._tell(row, Trouble.TARGET, reason)
             if _content(row.value.query) == _content(row.value.candidate):
                 self.report.same += 1
                 self._tell(row, Trouble.SAME, "The query and its candidate are the same.")

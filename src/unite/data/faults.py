@@ -11,15 +11,17 @@ from typing import Any
 class Trouble(enum.StrEnum):
     """What kind of fault it is; the worst come first.
 
-    FILE: it breaks off. ROW: no pair or item, or its text does not fit its media. MEDIUM: it
-    cannot be decoded. The others spoil nothing. NOTE: a medium is not all that it claims to be.
-    DUPLICATE: a row is an earlier one again. SAME: a query is its own candidate.
+    FILE: it breaks off, or has no row. ROW: no pair or item, or its text does not fit its media.
+    MEDIUM: it cannot be decoded. The others spoil nothing. NOTE: a medium is not all that it claims
+    to be. TARGET: what is wanted is of other parts than the candidate. DUPLICATE: a row is an
+    earlier one again. SAME: a query is its own candidate.
     """
 
     FILE = "file"
     ROW = "row"
     MEDIUM = "medium"
     NOTE = "note"
+    TARGET = "target"
     DUPLICATE = "duplicate"
     SAME = "same"
 
@@ -32,7 +34,7 @@ class Fault:
         kind: What it is.
         source: The name of the source.
         number: The row's number in its file; of a medium, of the first row that names it; None
-            where the file breaks off.
+            where the file breaks off or is empty.
         place: What the row is called, such as ``MSCOCO/metadata.json:7``.
         reason: In words.
         path: The medium, where it is one.
@@ -80,7 +82,7 @@ class Report:
 
     @property
     def broken_off(self) -> int:
-        """Files that break off."""
+        """Files that break off or have no row."""
         return sum(fault.kind is Trouble.FILE for fault in self.faults)
 
     @property

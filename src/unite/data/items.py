@@ -5,14 +5,15 @@ Whatever the form, a row that is no item keeps its place and says why.
 
 from __future__ import annotations
 
-import json
 import sys
+from codecs import BOM_UTF8
 from collections.abc import Callable, Iterable, Iterator
+from io import TextIOWrapper
 from pathlib import Path
 
 from unite.data import item_folder, item_table
 from unite.data.json_array import elements
-from unite.data.records import BadRow, parse_row, read_rows
+from unite.data.records import BadRow, is_array, parse_row, read_lines, read_rows
 from unite.errors import DataError
 from unite.media.suffixes import medium_of
 from unite.types import Item
@@ -35,14 +36,25 @@ def read_items(
     Raises:
         DataError: The input as a whole cannot be read.
     """
+    return (value for _, value in read_numbered(source, on_skipped))
+
+
+def read_numbered(
+    source: Path, on_skipped: Callable[[Path], object] = lambda path: None
+) -> Iterator[tuple[int, Item | BadRow]]:
+    """The same, each with the number of its row, of its line in JSONL.
+
+    Raises:
+        DataError: The input as a whole cannot be read.
+    """
     if source == STANDARD_INPUT:
         return _lines(sys.stdin.buffer)
     if source.is_dir():
-        return item_folder.read_folder(source, on_skipped)
+        return enumerate(item_folder.read_folder(source, on_skipped), 1)
     if source.suffix.lower() == ".parquet":
-        return item_table.read_table(source)
+        return enumerate(item_table.read_table(source), 1)
     if _is_medium(source):
-        return iter([item_folder.item_of(1, source.name, source.absolute())])
+        return enumerate([item_folder.item_of(1, source.name, source.absolute())], 1)
     return _pipe(source) if _is_pipe(source) else _file(source)
 
 
@@ -66,10 +78,10 @@ def count_items(source: Path) -> int | None:
         raise DataError(f"Cannot read {source}: {error.strerror}.", "Check the path.") from error
 
 
-def _file(path: Path) -> Iterator[Item | BadRow]:
+def _file(path: Path) -> Iterator[tuple[int, Item | BadRow]]:
     folder = path.parent.resolve()
     for number, row in read_rows(path):
-        yield parse_row(number, row, folder)
+        yield number, parse_row(number, row, folder)
 
 
 def _is_medium(path: Path) -> bool:
@@ -80,33 +92,26 @@ def _is_pipe(path: Path) -> bool:
     return path.is_fifo() or path.is_char_device()
 
 
-def _pipe(path: Path) -> Iterator[Item | BadRow]:
+def _pipe(path: Path) -> Iterator[tuple[int, Item | BadRow]]:
     with path.open("rb") as file:
         yield from _lines(file)
 
 
-def _lines(file: Iterable[bytes]) -> Iterator[Item | BadRow]:
+def _lines(file: Iterable[bytes]) -> Iterator[tuple[int, Item | BadRow]]:
     """JSONL that is read once, a line at a time; paths are seen from the current folder."""
     folder = Path.cwd()
-    for number, line in enumerate(file, 1):
-        if line.strip():
-            try:
-                row = json.loads(line.decode("utf-8-sig" if number == 1 else "utf-8"))
-            except (ValueError, RecursionError) as error:  # UnicodeDecodeError is one
-                row = DataError(f"Line {number} is not JSON: {getattr(error, 'msg', error)}.")
-            yield parse_row(number, row, folder)
+    for number, row in read_lines(file):
+        yield number, parse_row(number, row, folder)
 
 
 def _count(path: Path) -> int | None:
     with path.open("rb") as file:
-        is_array = file.read(1024).removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"[")
-        if not is_array:
-            file.seek(0)
-            return sum(1 for line in file if line.removeprefix(b"\xef\xbb\xbf").strip())
-    if path.stat().st_size > _COUNTED:
-        return None
-    try:
-        with path.open(encoding="utf-8-sig") as text:
-            return sum(1 for _ in elements(path, text))
-    except (DataError, UnicodeDecodeError):  # reading it will say so, after the rows before it
-        return None
+        if not is_array(file):
+            return sum(1 for line in file if line.removeprefix(BOM_UTF8).strip())
+        if path.stat().st_size > _COUNTED:
+            return None
+        try:
+            with TextIOWrapper(file, "utf-8") as text:
+                return sum(1 for _ in elements(path, text))
+        except (DataError, UnicodeDecodeError):  # reading will say so, after the rows before it
+            return None

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from unite.data.records import BadRow, parse_row, read_rows
+from unite.data.items import read_numbered
+from unite.data.records import BadRow, read_rows
 from unite.data.sources import Source, read_placed, recognise
 from unite.errors import DataError
 from unite.types import Clip, Item, Pair
@@ -23,9 +24,9 @@ class Placed:
 
     Attributes:
         source: The name of its source.
-        number: Its number in its file, counted from 1; None where the file breaks off.
+        number: Its number in its file, counted from 1; None where the file breaks off or is empty.
         place: What messages call it.
-        value: What it holds; a `DataError` where the file breaks off.
+        value: What it holds; a `DataError` where the file breaks off or is empty.
     """
 
     source: str
@@ -57,24 +58,31 @@ def form_of(source: Source) -> str:
     kind = recognise(source)
     if kind != "pairs" or source.kind is not None:
         return kind
-    first = next((row for _, row in read_rows(source.path)), None)
-    is_item = isinstance(first, dict) and not {"query", "candidate"} & set(first)
+    objects = (row for _, row in read_rows(source.path) if isinstance(row, dict))
+    first = next(objects, None)
+    is_item = first is not None and not {"query", "candidate"} & set(first)
     return ITEMS if is_item else kind
 
 
 def read_all(name: str, source: Source, form: str, extracted: Path) -> Iterator[Placed]:
-    """Every row in order; where the source breaks off, a last one that says so."""
+    """Every row in order; where the source breaks off or has none, a last one that says so."""
+    rows = _items(name, source.path) if form == ITEMS else _pairs(name, source, extracted)
+    is_empty = True
     try:
-        if form == ITEMS:
-            yield from _items(name, source.path)
-        else:
-            for row, value in read_placed(source, name, extracted):
-                yield Placed(name, row.number, row.place, value)
+        for row in rows:
+            is_empty = False
+            yield row
+        if is_empty:
+            raise DataError(f"{source.path} holds no row.", "Is it the right file?")
     except DataError as error:
         yield Placed(name, None, name, error)
 
 
+def _pairs(name: str, source: Source, extracted: Path) -> Iterator[Placed]:
+    for row, value in read_placed(source, name, extracted):
+        yield Placed(name, row.number, row.place, value)
+
+
 def _items(name: str, path: Path) -> Iterator[Placed]:
-    folder = path.parent.resolve()
-    for number, row in read_rows(path):
-        yield Placed(name, number, f"{path.name}:{number}", parse_row(number, row, folder))
+    for number, value in read_numbered(path):
+        yield Placed(name, number, f"{path.name}:{number}", value)

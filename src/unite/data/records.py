@@ -6,12 +6,15 @@ Relative paths resolve against the folder of the file.
 
 from __future__ import annotations
 
+import codecs
 import hashlib
+import io
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, BinaryIO
 
 from unite.data.json_array import elements
 from unite.errors import DataError, ItemError, did_you_mean
@@ -86,13 +89,28 @@ def content_id(item: Item) -> str:
     return hashlib.sha256(json.dumps(row, default=repr).encode()).hexdigest()[:16]
 
 
+def canonical(item: Item) -> Item:
+    """The same parts, in the usual order and with each path in its shortest spelling.
+
+    Its `content_id` names what a side holds where the data do not: a page whose picture comes
+    first, or by way of ``../``, is the same page.
+    """
+    return replace(
+        item,
+        images=tuple(_spelt(one) if isinstance(one, str) else one for one in item.images),
+        videos=tuple(replace(clip, path=_spelt(clip.path)) for clip in item.videos),
+        order=(),
+    )
+
+
 def parse_pair(row: Any, folder: Path | None = None, source: str = "") -> Pair:
     """Read one training pair from its JSON form.
 
     Args:
         row: ``{"query": side, "candidate": side, "negative"?: side | [side],
             "target_modal"?: "text,image"}``, optionally with content ids ``query_id``,
-            ``candidate_id``, ``negative_id``; without them a content id is a hash of the side.
+            ``candidate_id``, ``negative_id``; without them it is the `content_id` of the
+            `canonical` side.
             ``candidate_also_id`` and ``negative_also_id`` name another meaning that the side
             has as well.
         folder: What relative paths resolve against.
@@ -125,7 +143,7 @@ def parse_pair(row: Any, folder: Path | None = None, source: str = "") -> Pair:
         target_modality=Modality.parse(target) if target else candidate.modality,
         query_id=_id(row.get("query_id"), query),
         candidate_id=_id(row.get("candidate_id"), candidate),
-        negative_ids=ids or tuple(content_id(item) for item in negatives),
+        negative_ids=ids or tuple(map(_told_id, negatives)),
         source=str(row.get("source") or source),
         candidate_also_id=_text(row, "candidate_also_id"),
         negative_also_ids=also,
@@ -163,14 +181,25 @@ def read_rows(path: Path) -> Iterator[tuple[int, Any]]:
         DataError: The file cannot be opened, or is an array that does not parse.
     """
     try:
-        file = path.open(encoding="utf-8-sig")
+        file = path.open("rb")
     except OSError as error:
         raise DataError(f"Cannot read {path}: {error.strerror}.", "Check the path.") from error
     with file:
-        try:
-            yield from _rows(path, file)
-        except UnicodeDecodeError as error:
-            raise DataError(f"{path} is not UTF-8: {error}.", "Save it as UTF-8.") from error
+        yield from _array(path, file) if is_array(file) else read_lines(file)
+
+
+def read_lines(lines: Iterable[bytes]) -> Iterator[tuple[int, Any]]:
+    """Yield the rows of JSONL with the numbers of their lines; a broken one as its error."""
+    for number, line in enumerate(lines, 1):
+        if line.strip():
+            try:
+                yield number, json.loads(line.decode("utf-8-sig" if number == 1 else "utf-8"))
+            except UnicodeDecodeError as error:
+                reason = f"byte {error.start + 1} of line {number} is none of it"
+                yield number, DataError(f"This is not UTF-8: {reason}.", "Save it as UTF-8.")
+            except (ValueError, RecursionError) as error:  # also numbers too long to read
+                reason = getattr(error, "msg", str(error))
+                yield number, DataError(f"Line {number} is not JSON: {reason}.")
 
 
 def parse_row(number: int, row: Any, folder: Path | None) -> Item | BadRow:
@@ -210,23 +239,39 @@ def read_pairs(path: Path, source: str | None = None) -> list[Pair]:
     return pairs
 
 
-def _rows(path: Path, file: TextIO) -> Iterator[tuple[int, Any]]:
-    first = next((sign for sign in iter(lambda: file.read(1), "") if not sign.isspace()), "")
-    file.seek(0)
-    if first == "[":
-        yield from enumerate(elements(path, file), 1)
-        return
-    for number, line in enumerate(file, 1):
-        if line.strip():
-            try:
-                yield number, json.loads(line)
-            except (ValueError, RecursionError) as error:  # also numbers too long to read
-                reason = getattr(error, "msg", error)
-                yield number, DataError(f"Line {number} is not JSON: {reason}.")
+def is_array(file: BinaryIO) -> bool:
+    """Whether a file holds an array: it then stands at the bracket, else at its start."""
+    file.seek(len(codecs.BOM_UTF8) if file.read(3) == codecs.BOM_UTF8 else 0)
+    for piece in iter(lambda: file.read(1 << 16), b""):
+        if rest := piece.lstrip():
+            file.seek(-len(rest), os.SEEK_CUR)
+            break
+    if found := file.read(1) == b"[":
+        file.seek(-1, os.SEEK_CUR)
+    else:
+        file.seek(0)
+    return found
+
+
+def _array(path: Path, file: BinaryIO) -> Iterator[tuple[int, Any]]:
+    try:
+        with io.TextIOWrapper(file, "utf-8") as text:
+            yield from enumerate(elements(path, text), 1)
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is not UTF-8: {error}.", "Save it as UTF-8.") from error
+
+
+def _spelt(path: str) -> str:
+    """The shortest spelling of a path; anything with a scheme stays."""
+    return path if path.startswith("data:") or "://" in path else os.path.normpath(path)
 
 
 def _id(given: Any, item: Item) -> str:
-    return content_id(item) if given in (None, "") else str(given)
+    return _told_id(item) if given in (None, "") else str(given)
+
+
+def _told_id(item: Item) -> str:
+    return content_id(canonical(item))
 
 
 def _name(row: Mapping[str, Any]) -> Any:

@@ -14,7 +14,7 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from unite.data.records import content_id
+from unite.data.records import canonical, content_id
 from unite.types import Item, Pair
 
 Rows = npt.NDArray[np.int64]
@@ -32,13 +32,16 @@ class Meanings:
         self._ids = _ids_by_parts(pairs)
         self._asked_by_id: defaultdict[str, set[str]] = defaultdict(set)
         self._asked_by_parts: defaultdict[str, set[str]] = defaultdict(set)
+        self._asking: defaultdict[str, set[str]] = defaultdict(set)
         for pair in pairs:
+            query = _shown(pair.query)
             self._asked_by_id[pair.query_id].add(pair.candidate_id)
-            self._asked_by_parts[_parts(pair.query)].add(pair.candidate_id)
+            self._asked_by_parts[query].add(pair.candidate_id)
+            self._asking[pair.candidate_id].add(query)
         self._rows_by_id: defaultdict[str, list[int]] = defaultdict(list)
         self._rows_by_parts: defaultdict[str, list[int]] = defaultdict(list)
         for row, item in enumerate(corpus):
-            parts = _parts(item)
+            parts = _shown(item)
             self._rows_by_parts[parts].append(row)
             for name in self._ids.get(parts, ()):
                 self._rows_by_id[name].append(row)
@@ -48,19 +51,23 @@ class Meanings:
 
         Where different sources give it more than two, the two that were read first.
         """
-        names = list(self._ids.get(_parts(item), ())) or [content_id(item)]
+        names = list(self._ids.get(_shown(item), ())) or [content_id(canonical(item))]
         return names[0], names[min(1, len(names) - 1)]
 
     def barred(self, pair: Pair) -> Rows:
         """Rows of the corpus that may not be negatives of a pair.
 
         They are the positives of its query id and of queries of equal content, all that means
-        the same as one of them, the query itself, and the negatives that the pair has.
+        the same as one of them, the query itself and what asks for it elsewhere (a picture that
+        asks for one of its captions is what the others ask for), and the negatives that the
+        pair has.
         """
-        query = _parts(pair.query)
+        query = _shown(pair.query)
         asked = self._asked_by_id[pair.query_id] | self._asked_by_parts[query]
         rows = [row for name in asked for row in self._rows_by_id.get(name, ())]
-        for parts in (query, *map(_parts, pair.negatives)):
+        known_as = (pair.query_id, *self._ids.get(query, ()))
+        asking = (parts for name in known_as for parts in self._asking.get(name, ()))
+        for parts in (query, *asking, *map(_shown, pair.negatives)):
             rows += self._rows_by_parts.get(parts, ())
         return np.unique(np.array(rows, np.int64))
 
@@ -70,15 +77,15 @@ def _ids_by_parts(pairs: Sequence[Pair]) -> dict[str, dict[str, None]]:
     found: defaultdict[str, dict[str, None]] = defaultdict(dict)
     for pair in pairs:
         also = pair.candidate_also_id
-        found[_parts(pair.candidate)] |= dict.fromkeys(
+        found[_shown(pair.candidate)] |= dict.fromkeys(
             (pair.candidate_id,) if also is None else (pair.candidate_id, also)
         )
         others = pair.negative_also_ids or pair.negative_ids
         for item, *names in zip(pair.negatives, pair.negative_ids, others, strict=True):
-            found[_parts(item)] |= dict.fromkeys(names)
+            found[_shown(item)] |= dict.fromkeys(names)
     return dict(found)
 
 
-def _parts(item: Item) -> str:
-    """A name for what an item shows, whatever is asked of it and in whichever order."""
-    return content_id(replace(item, instruction=None, order=()))
+def _shown(item: Item) -> str:
+    """A name for what an item shows, whatever is asked of it."""
+    return content_id(canonical(replace(item, instruction=None)))

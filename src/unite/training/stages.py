@@ -137,7 +137,7 @@ def _refuse_sharding(recipe: Recipe) -> None:
 def read_store(
     sources: Mapping[str, Source], output: Path, recipe: Recipe, progress: Progress
 ) -> PairStore:
-    """All pairs of a run, in its directory; rows that are no pairs are in `bad_rows.jsonl`.
+    """All pairs of a run, in its directory; rows that are no pairs are in its `store.json`.
 
     Raises:
         DataError: A source cannot be read, none of its rows is a pair, or too many of all are none.

@@ -84,3 +84,33 @@ def test_every_medium_is_a_pair_or_a_bad_row(folder: Path, read: Read) -> None:
     found = read(folder)
     assert len(found) == 23
     assert len(bad(found)) == 8
+
+
+def test_lines_that_differ_in_their_columns_lose_none(folder: Path, read: Read) -> None:
+    rows = [
+        {"image": "c.png", "caption": "one"},
+        {"video": "sub/b.mp4", "caption": "two", "caption_2": "three"},
+        {"file_name": "a.png", "text": "four"},
+        {"caption": "of what?"},
+    ]
+    put(folder / "captions.jsonl", lines(rows))
+    found = read(folder)
+    assert [pair.query.text for pair in good(found)] == ["one", "two", "three", "four"]
+    assert [row.id for row in bad(found)] == ["captions.jsonl:4"]
+
+
+def test_blank_captions_are_none(folder: Path, read: Read) -> None:
+    put(folder / "captions.jsonl", lines([{"image": "c.png", "caption": ["  ", "one", "\n"]}]))
+    put(folder / "metadata.csv", "file_name,text\na.png, \n")
+    found = read(folder)
+    assert [pair.query.text for pair in good(found)] == ["one", "a clip"]
+    assert [row.id for row in bad(found)] == ["metadata.csv:1"]
+
+
+def test_linked_folders_are_read_and_a_loop_ends(folder: Path, read: Read, tmp_path: Path) -> None:
+    put(tmp_path / "elsewhere" / "d.png", picture("blue"))
+    put(tmp_path / "elsewhere" / "d.txt", "from elsewhere")
+    (folder / "linked").symlink_to(tmp_path / "elsewhere")
+    (folder / "sub" / "back").symlink_to(folder)
+    texts = [pair.query.text for pair in good(read(folder))]
+    assert texts == ["a red square", "from elsewhere", "a clip"]

@@ -167,3 +167,9 @@ def test_a_cell_that_does_not_decode_costs_its_row_alone(read: Read, tmp_path: P
     found = read(path, query="q", candidate="a")
     assert [pair.query.text for pair in good(found)] == ["a", "c"]
     assert "cannot be decoded" in bad(found)[0].error
+
+
+def test_bytes_are_no_text(read: Read, tmp_path: Path) -> None:
+    path = table(tmp_path / "t.parquet", [{"caption": b"\xff\xfe", "image": "a.png"}])
+    (row,) = bad(read(path, query="text:caption", candidate="image"))
+    assert "'caption' holds bytes" in row.error

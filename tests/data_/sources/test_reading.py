@@ -13,7 +13,7 @@ from unite.data.records import BadRow
 from unite.data.sources import KINDS, Source, fingerprint, read_source
 from unite.data.sources.recognise import recognise
 from unite.errors import DataError
-from unite.types import Pair
+from unite.types import Modality, Pair
 
 PAIR = {"query": {"text": "a"}, "candidate": {"image": "a.png"}}
 MMEB = {"qry": "a", "qry_image_path": "", "pos_text": "b", "pos_image_path": ""}
@@ -155,3 +155,15 @@ def test_no_row_whatever_costs_another(
         assert len(found) == len(rows) + 2
     else:
         assert len(found) >= len(rows) + 2
+
+
+def test_a_blank_text_is_none(tmp_path: Path, read: Read) -> None:
+    rows = [
+        {"query": {"text": " ", "image": "a.png"}, "candidate": {"text": "t"}},
+        {"query": {"text": "t"}, "candidate": {"text": "\n"}},
+        {"query": {"text": "t"}, "candidate": {"text": "u"}, "negative": [{"text": ""}]},
+    ]
+    found = read(put(tmp_path / "s.jsonl", lines(rows)))
+    assert [pair.query.modality for pair in good(found)] == [Modality.IMAGE]
+    assert [row.number for row in bad(found)] == [2, 3]
+    assert all("empty" in row.error for row in bad(found))

@@ -124,3 +124,18 @@ def test_without_the_extra_the_remedy_is_named(tmp_path: Path) -> None:
     )
     said = subprocess.check_output([sys.executable, "-c", code], text=True)
     assert 'pip install "unite-embed[webdataset]"' in said
+
+
+def test_a_name_twice_costs_its_sample(read: Read, tmp_path: Path) -> None:
+    path = shard(
+        tmp_path / "a.tar",
+        [
+            ("0.png", RED), ("0.txt", b"first"),
+            ("1.png", RED), ("1.txt", b"one"), ("1.txt", b"other"),
+            ("2.png", BLUE), ("2.txt", b"last"),
+        ],
+    )  # fmt: skip
+    found = read(path)
+    assert [pair.query.text for pair in good(found)] == ["first", "last"]
+    assert [(row.number, row.id) for row in bad(found)] == [(2, "a.tar:1")]
+    assert "1.txt" in bad(found)[0].error

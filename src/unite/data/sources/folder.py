@@ -12,8 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from unite.data.sources.sides import is_blank
 from unite.data.sources.source import Row, Source
-from unite.data.sources.tables import column_names, read_table
+from unite.data.sources.tables import all_names, read_table
 from unite.errors import DataError, did_you_mean
 from unite.media.suffixes import medium_of
 
@@ -56,14 +57,24 @@ def rows(source: Source, extracted: Path) -> Iterator[Row]:
             yield Row(number, file, _beside(root / file, kind), root)
 
 
-def _walk(folder: Path) -> Iterator[Path]:
-    """All files in the order of their paths; what begins with a dot is hidden."""
-    root = folder.resolve()
-    if not root.is_dir():
+def _walk(folder: Path, above: tuple[str, ...] = ()) -> Iterator[Path]:
+    """All files in the order of their paths; what begins with a dot is hidden.
+
+    Links are followed, but for those that lead back to a folder above.
+    """
+    folder = folder.resolve() if not above else folder
+    if not folder.is_dir():
         raise DataError(f"{folder} is no folder.", "Name a folder of media.")
-    for home, folders, names in os.walk(root):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        yield from (Path(home, name) for name in sorted(names) if not name.startswith("."))
+    here = os.path.realpath(folder)
+    if here in above:
+        return
+    with os.scandir(folder) as entries:
+        found = sorted((entry.name, entry.is_dir()) for entry in entries)
+    seen = [(name, is_folder) for name, is_folder in found if not name.startswith(".")]
+    yield from (folder / name for name, is_folder in seen if not is_folder)
+    for name, is_folder in seen:
+        if is_folder:
+            yield from _walk(folder / name, (*above, here))
 
 
 def _beside(path: Path, kind: str) -> Any:
@@ -84,8 +95,8 @@ def _table(
     source: Source, path: Path, root: Path, media: dict[str, str]
 ) -> Iterator[tuple[Row, str]]:
     """Rows of a table with the file that each names; a row for each caption."""
-    names = column_names(path)
-    file_column = _file_column(path, names, source.candidate)
+    names = all_names(path)
+    file_columns = _file_columns(path, names, source.candidate)
     columns = _caption_columns(path, names, source.query)
     for number, cells in read_table(path):
         place = f"{path.name}:{number}"
@@ -93,19 +104,21 @@ def _table(
             fault = cells if isinstance(cells, DataError) else DataError("The row is no object.")
             yield Row(number, place, fault), ""
             continue
-        file = os.path.normpath(str(cells.get(file_column) or "."))
+        named = (cells.get(column) for column in file_columns)
+        file = os.path.normpath(str(next(filter(None, named), ".")))
         for value in _pairs(file, cells, columns, media):
             yield Row(number, place, value, root), file
 
 
-def _file_column(path: Path, names: list[str], given: str | None) -> str:
-    found = given or next((name for name in _FILE_COLUMNS if name in names), None)
-    if names and found not in names:
+def _file_columns(path: Path, names: list[str], given: str | None) -> list[str]:
+    """The column named, or all that may hold file names: of a row, the first that does counts."""
+    found = [name for name in ([given] if given else _FILE_COLUMNS) if name in names]
+    if names and not found:
         raise DataError(
             f"{path} has no column of file names; its columns: {', '.join(names)}.",
             "Say which it is with candidate.",
         )
-    return found or ""
+    return found
 
 
 def _caption_columns(path: Path, names: list[str], given: str | None) -> list[str]:
@@ -136,7 +149,7 @@ def _pairs(
         caption
         for column in columns
         for caption in _listed(cells.get(column))
-        if caption not in (None, "")
+        if caption is not None and not is_blank(caption)
     ]
     if not captions:
         yield DataError(f"{file!r} has no caption.")

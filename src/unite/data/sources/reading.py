@@ -12,6 +12,7 @@ from typing import Any
 from unite.data.records import BadRow, parse_pair
 from unite.data.sources import folder, hf, mmeb, pairs, shards, unite
 from unite.data.sources.recognise import recognise
+from unite.data.sources.sides import is_blank
 from unite.data.sources.source import Reader, Row, Source
 from unite.errors import DataError, ItemError, UniteError
 from unite.types import Pair
@@ -91,9 +92,25 @@ def _pair(row: Row, name: str, instruction: str | None) -> Pair | BadRow:
     if isinstance(row.value, UniteError):
         return BadRow(row.number, row.place, str(row.value))
     try:
-        return parse_pair(_instructed(row.value, instruction), row.folder, name)
+        return parse_pair(_instructed(_told(row.value), instruction), row.folder, name)
     except (ItemError, DataError) as error:
         return BadRow(row.number, row.place, str(error))
+
+
+def _told(row: Any) -> Any:
+    """The row without its blank texts: a side of nothing else has nothing that it could ask."""
+    if not isinstance(row, Mapping):
+        return row
+    sides = {key: row[key] for key in ("query", "candidate", "negative") if key in row}
+    return {**row, **{key: _unblanked(side) for key, side in sides.items()}}
+
+
+def _unblanked(side: Any) -> Any:
+    if isinstance(side, list):
+        return [_unblanked(one) for one in side]
+    if isinstance(side, Mapping) and is_blank(side.get("text")):
+        return {key: value for key, value in side.items() if key != "text"}
+    return side
 
 
 def _instructed(row: Any, instruction: str | None) -> Any:

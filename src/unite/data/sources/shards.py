@@ -53,8 +53,11 @@ def rows(source: Source, extracted: Path) -> Iterator[Row]:
     for shard in files(source):
         number = 0
         try:
-            for number, sample in enumerate(_samples(shard), 1):
-                yield from _rows(source, number, shard, sample, extracted)
+            for number, (sample, fault) in enumerate(_samples(shard), 1):
+                if fault is None:
+                    yield from _rows(source, number, shard, sample, extracted)
+                else:
+                    yield Row(number, f"{shard.name}:{sample['__key__']}", fault)
             _assert_ended(shard)
         except (tarfile.TarError, OSError, EOFError, ValueError, zlib.error) as error:
             reason = error.args[0] if error.args else type(error).__name__
@@ -81,11 +84,21 @@ def _rows(
         yield Row(number, place, error)
 
 
-def _samples(shard: Path) -> Iterator[dict[str, Any]]:
+def _samples(shard: Path) -> Iterator[tuple[dict[str, Any], DataError | None]]:
+    """The samples, each with what is wrong with it: a name that two of its members have."""
     library = _library().tariterators
+    faults: list[Exception] = []
+
+    def go_on(error: Exception) -> bool:
+        faults.append(error)
+        return True
+
     with shard.open("rb") as stream:  # opened here, since the library leaves its files open
         members = library.tar_file_expander([{"url": str(shard), "stream": stream}])
-        yield from library.group_by_keys(members)
+        for sample in library.group_by_keys(members, handler=go_on):
+            fault = DataError(f"It is no sample: {faults[0].args[0]}.") if faults else None
+            faults.clear()
+            yield sample, fault
 
 
 def _assert_ended(shard: Path) -> None:

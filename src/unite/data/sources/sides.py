@@ -66,13 +66,19 @@ def pairs_of(query: Sequence[Part], candidate: Sequence[Part]) -> Iterator[dict[
         yield {"query": _side(sides[0]), "candidate": _side(sides[1])}
 
 
+def is_blank(value: Any) -> bool:
+    """Whether it is text without a sign that could be read."""
+    return isinstance(value, str) and not value.strip()
+
+
 def _part(name: str, kind: str, value: Any, extracted: Path) -> Part | None:
     """What one cell holds; None if nothing."""
-    if value is None or value in ("", []):
+    if value is None or value == [] or is_blank(value):
         return None
     if not isinstance(value, list):
         return _single(name, kind, value, extracted)
-    held = [_single(name, kind, one, extracted) for one in value if one not in (None, "")]
+    given = [one for one in value if one is not None and not is_blank(one)]
+    held = [_single(name, kind, one, extracted) for one in given]
     kinds = {part[0] for part in held}
     if len(kinds) > 1:
         raise DataError(f"The list in column {name!r} holds both texts and media.")
@@ -84,7 +90,7 @@ def _single(name: str, kind: str, value: Any, extracted: Path) -> Part:
         return kind or medium_of(value) or "text", value
     cell = value if isinstance(value, Mapping) else {"bytes": value}
     data, path = cell.get("bytes"), cell.get("path")
-    if isinstance(data, bytes):
+    if isinstance(data, bytes) and kind != "text":
         kept = keep(data, extracted)
         return kind or medium_of(path or "") or medium_of(kept) or "image", kept
     if data is None and isinstance(path, str) and path:

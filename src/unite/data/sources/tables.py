@@ -50,6 +50,18 @@ def column_names(path: Path) -> list[str]:
     return list(first) if isinstance(first, dict) else []
 
 
+def all_names(path: Path) -> list[str]:
+    """The columns of a table; of JSON those of all its rows, which are read for it.
+
+    Raises:
+        DataError: It cannot be read.
+    """
+    if path.suffix.lower() not in (".json", ".jsonl"):
+        return column_names(path)
+    rows = (row for _, row in read_rows(path) if isinstance(row, dict))
+    return list(dict.fromkeys(name for row in rows for name in row))
+
+
 def _parquet(path: Path) -> Iterator[tuple[int, Any]]:
     import pyarrow as pa
     import pyarrow.parquet as pq
