@@ -3,6 +3,8 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import itertools
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -89,3 +91,20 @@ def test_items_are_values() -> None:
     assert len({one, same, Item(text="t")}) == 2
     with pytest.raises(dataclasses.FrozenInstanceError):
         one.text = "other"  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"text": 1}, "The text is a string, not int"),
+        ({"images": "a.png"}, r"tuple of paths.*not str.*images=\(…,\)"),
+        ({"images": ["a.png"]}, "not list"),
+        ({"images": (Path("a.png"),)}, "not PosixPath"),
+        ({"videos": Clip("v")}, "tuple of Clips, not Clip"),
+        ({"videos": ("v.mp4",)}, "'videos' holds Clips, not str"),
+        ({"videos": (Clip("v"), b"")}, "not bytes"),
+    ],
+)
+def test_parts_of_a_wrong_type_are_refused(fields: dict[str, Any], words: str) -> None:
+    with pytest.raises(ItemError, match=words):
+        Item(**fields)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -74,7 +74,8 @@ class Item:
         id: The caller's name for the item.
 
     Raises:
-        ItemError: The item has no part at all, or its order does not name its parts.
+        ItemError: The item has no part at all, a part of a wrong type, or an order that does not
+            name its parts.
     """
 
     text: str | None = None
@@ -85,6 +86,10 @@ class Item:
     id: str | None = None
 
     def __post_init__(self) -> None:
+        if not isinstance(self.text, str | None):
+            raise ItemError(f"The text is a string, not {type(self.text).__name__}.")
+        _check_all("images", self.images, _is_image, "paths as strings or PIL images")
+        _check_all("videos", self.videos, lambda one: isinstance(one, Clip), "Clips")
         present = self.modality
         if not present:
             raise ItemError(
@@ -108,6 +113,20 @@ class Item:
         if self.videos:
             found |= Modality.VIDEO
         return found
+
+
+def _is_image(one: object) -> bool:
+    return isinstance(one, str) or hasattr(one, "convert")  # a PIL image, without importing PIL
+
+
+def _check_all(name: str, held: object, fits: Callable[[object], bool], what: str) -> None:
+    if not isinstance(held, tuple):
+        raise ItemError(
+            f"{name!r} is a tuple of {what}, not {type(held).__name__}.", f"Write {name}=(…,)."
+        )
+    for one in held:
+        if not fits(one):
+            raise ItemError(f"{name!r} holds {what}, not {type(one).__name__}.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 from tests.training.deadly import Deadly
 
 from unite.embedder import Embedder
@@ -95,3 +96,21 @@ def test_a_lost_word_costs_a_glance(
     items = [Item(images=(pictures[name],)) for name in ("one", "two")]
     with Embedder(tiny_model) as embedder:
         assert [part.error for part in embedder.embed(items)] == [None, None]
+
+
+def test_pictures_in_memory_are_the_same_beside_workers(tiny_model: Model) -> None:
+    """Pillow sends a palette without its alpha."""
+    colours = [(255, 0, 0, 0), (0, 0, 255, 255)]
+    picture = Image.new("P", (64, 64), 1)
+    picture.putpalette([value for colour in colours for value in colour], "RGBA")
+    picture.paste(0, (0, 0, 64, 32))
+    turned = Image.new("RGB", (64, 32), "red")
+    turned.paste((0, 0, 255), (0, 0, 32, 32))
+    turned.getexif()[0x0112] = 6
+    items = [Item(images=(picture,)), Item(images=(turned,))]
+    plain = list(Embedder(tiny_model).embed(items))
+    with Embedder(tiny_model, workers=1) as embedder:
+        for one, other in zip(embedder.embed(items), plain, strict=True):
+            assert one.vector is not None
+            assert other.vector is not None
+            assert np.abs(one.vector - other.vector).max() < 1e-5

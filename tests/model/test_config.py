@@ -91,3 +91,23 @@ def test_unknown_fields_of_the_config_class_are_refused(published: dict[str, Any
     config = BackboneConfig.from_json(published)
     with pytest.raises(TypeError):
         dataclasses.replace(config, widht=3)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"hidden_act": "gelu"}, "hidden_act 'gelu'"),
+        ({"rope_scaling": {"type": "yarn", "factor": 4.0}}, "rope_scaling 'yarn'"),
+        ({"rope_parameters": {"rope_type": "linear"}}, "rope_scaling 'linear'"),
+        ({"use_sliding_window": True}, "use_sliding_window True"),
+        ({"head_dim": 32}, "heads of 32"),
+        ({"vision_config": {"hidden_act": "silu"}}, "hidden_act of vision_config 'silu'"),
+    ],
+)
+def test_what_would_be_another_network_is_refused(
+    published: dict[str, Any], change: dict[str, Any], words: str
+) -> None:
+    if vision := change.get("vision_config"):
+        change = {"vision_config": {**published["vision_config"], **vision}}
+    with pytest.raises(CheckpointError, match=words):
+        BackboneConfig.from_json({**published, **change})

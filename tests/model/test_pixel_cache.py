@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from unite.errors import DataError, MediaError
+from unite.media.source import Limits
 from unite.model.checkpoint import Model
 from unite.model.pixel_cache import PixelCache
 from unite.model.preprocess import Preprocessor
@@ -201,3 +202,9 @@ def test_decoders_end_with_a_run_that_is_killed_and_hold_no_pipe_of_it(tmp_path:
         filling.kill()
         filling.communicate(timeout=200)  # until nobody can write any more
     assert filling.returncode == -signal.SIGKILL
+
+
+def test_limits_hold_for_what_is_filled(media: Path, tiny_model: Model, tmp_path: Path) -> None:
+    strict = Preprocessor(tiny_model.tokenizer, tiny_model.policy, Limits(max_pixels=9))
+    with pytest.raises(DataError, match="at most 9 are opened"):
+        PixelCache(tmp_path, strict).fill(references(media)[:1], workers=1)

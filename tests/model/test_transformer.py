@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import copy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from sentence_transformers import SentenceTransformer
 
@@ -163,3 +166,38 @@ def test_an_instruction_is_added_where_none_stands() -> None:
 def test_objects_that_are_no_items_are_refused(row: dict[str, Any]) -> None:
     with pytest.raises(ItemError):
         as_item(row)
+
+
+def test_the_revision_and_the_dtype_asked_for(
+    tiny_model: Model, tmp_path: Path, mixed: list[Any]
+) -> None:
+    home = tmp_path / "models--owner--tiny"
+    (home / "refs").mkdir(parents=True)
+    changed = replace(tiny_model, encoder=copy.deepcopy(tiny_model.encoder))
+    with torch.no_grad():
+        next(iter(changed.encoder.model.parameters())).mul_(-1)
+    for name, commit, model in (("main", "a" * 40, tiny_model), ("two", "b" * 40, changed)):
+        (home / "refs" / name).write_text(commit)
+        (home / "snapshots").mkdir(exist_ok=True)
+        save_model(model, home / "snapshots" / commit)
+    options = {"trust_remote_code": True, "device": "cpu", "cache_folder": str(tmp_path)}
+    options |= {"local_files_only": True}
+    first = SentenceTransformer("owner/tiny", **options)
+    second = SentenceTransformer("owner/tiny", revision="two", **options)
+    half = SentenceTransformer("owner/tiny", model_kwargs={"dtype": torch.bfloat16}, **options)
+    assert (encode(first, mixed) == encode(wrap(tiny_model), mixed)).all()
+    assert (encode(second, mixed) == encode(wrap(changed), mixed)).all()
+    assert np.abs(encode(second, mixed) - encode(first, mixed)).max() > 1e-2
+    assert {one.dtype for one in half.parameters()} == {torch.bfloat16}
+    with pytest.raises(CheckpointError, match="takes no 'attn_implementation'"):
+        SentenceTransformer("owner/tiny", model_kwargs={"attn_implementation": "sdpa"}, **options)
+
+
+def test_a_shorter_limit_is_an_error_not_a_cut(directory: str) -> None:
+    model = unite.load(directory)
+    whole = encode(model, ["a red boat"])
+    model.max_seq_length = 60
+    assert model.max_seq_length == 60
+    assert (encode(model, ["a red boat"]) == whole).all()
+    with pytest.raises(ItemError, match="the model takes 60"):
+        encode(model, ["a red boat " * 30])

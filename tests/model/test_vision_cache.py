@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import shutil
+from base64 import b64encode
 from dataclasses import replace
 from pathlib import Path
 
@@ -96,3 +97,15 @@ def test_a_medium_that_is_missing_is_an_error_of_its_own(model: Model, tmp_path:
     cache = VisionCache.of(model, model.policy, tmp_path)
     with pytest.raises(MediaError, match="cannot be opened"):
         Sight(model.policy, Limits(), cache)("nowhere.png")
+
+
+def test_addresses_and_uris_have_keys_too(model: Model, golden: Path, tmp_path: Path) -> None:
+    cache = VisionCache.of(model, model.policy, tmp_path / "cache")
+    photo = golden / "media" / "photo_500x333.jpg"
+    assert cache.key(photo.absolute().as_uri()) == cache.key(str(photo))
+    uri = f"data:image/jpeg;base64,{b64encode(photo.read_bytes()).decode()}"
+    assert cache.key(uri) == cache.key(uri) != cache.key(uri[:-4])
+    seen = Sight(model.policy, Limits(), cache)(uri)
+    assert isinstance(seen, Pixels)
+    with pytest.raises(MediaError, match="http addresses are not fetched"):
+        cache.key("http://host/a.png")

@@ -64,14 +64,15 @@ class Decoders:
     Args:
         see: Gives the pixels of a reference; importable by name if processes are wanted.
         workers: Processes; 0: threads.
-        threads: How many, where there are no processes.
+        threads: How many, where there are no processes, and for pictures in memory.
         seconds: The longest that a medium may take a process.
     """
 
     def __init__(self, see: See, *, workers: int, threads: int, seconds: float) -> None:
         self._see = partial(_timed, see)
         self._workers, self._threads, self._seconds = workers, threads, seconds
-        self._pool: ThreadPoolExecutor | WorkerPool[Any, Decoded] | None = None
+        self._pool: WorkerPool[Any, Decoded] | None = None
+        self._here: ThreadPoolExecutor | None = None
         self._lock = Lock()  # several streams may share an embedder
 
     @property
@@ -80,33 +81,36 @@ class Decoders:
         return self._workers or self._threads
 
     def ask(self, reference: str | Image | Clip) -> Promise:
-        """Have a medium decoded."""
+        """Have a medium decoded; a picture in memory always by a thread.
+
+        What Pillow sends to a process is not all that it holds: palettes lose their alpha.
+        """
         with self._lock:
-            pool = self._pool = self._pool or self._started()
-        if isinstance(pool, ThreadPoolExecutor):
-            return pool.submit(self._see, reference)
-        return pool.submit(reference, _name(reference))
+            if self._workers and isinstance(reference, str | Clip):
+                self._pool = self._pool or self._processes()
+                return self._pool.submit(reference, _name(reference))
+            self._here = self._here or ThreadPoolExecutor(
+                self._threads, thread_name_prefix="decode"
+            )
+            return self._here.submit(self._see, reference)
 
     def close(self) -> None:
         """End them; what is not done is dropped."""
         pool, self._pool = self._pool, None
-        if isinstance(pool, ThreadPoolExecutor):
-            pool.shutdown(cancel_futures=True)
-        elif pool is not None:
+        here, self._here = self._here, None
+        if here is not None:
+            here.shutdown(cancel_futures=True)
+        if pool is not None:
             pool.close()
 
-    def _started(self) -> ThreadPoolExecutor | WorkerPool[Any, Decoded]:
-        if not self._workers:
-            return ThreadPoolExecutor(self._threads, thread_name_prefix="decode")
+    def _processes(self) -> WorkerPool[Any, Decoded]:
         return WorkerPool(
             self._see, workers=self._workers, seconds=self._seconds, initialiser=_one_thread
         )
 
 
-def _name(reference: str | Image | Clip) -> str:
-    if isinstance(reference, str):
-        return name_of(reference)
-    return name_of(reference.path) if isinstance(reference, Clip) else "a picture in memory"
+def _name(reference: str | Clip) -> str:
+    return name_of(reference if isinstance(reference, str) else reference.path)
 
 
 def _timed(see: See, reference: str | Image | Clip) -> Decoded:

@@ -124,17 +124,19 @@ def file_state(reference: str) -> tuple[int, int] | None:
     return status.st_size, status.st_mtime_ns
 
 
-def file_digest(path: str | Path) -> str:
-    """SHA-256 of a file's content in hex, read in pieces.
+def file_digest(reference: str | Path) -> str:
+    """SHA-256 in hex of what a path or a `file://` address names, read in pieces.
 
     Raises:
         MediaError: It cannot be read.
     """
     try:
-        with Path(path).open("rb") as file:
+        path = reference if isinstance(reference, Path) else _path(reference)
+        with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise MediaError(f"{path} cannot be read: {error.strerror}.", "Check the path.") from error
+        reason = f"{reference} cannot be read: {error.strerror}."
+        raise MediaError(reason, "Check the path.") from error
 
 
 def _scheme(reference: str) -> str:

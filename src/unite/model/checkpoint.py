@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -87,18 +88,19 @@ class Model:
         return self.encoder.config.width
 
 
-def locate(name: str) -> Path:
+def locate(name: str, **hub: Any) -> Path:
     """Find a model's directory; a hub id is downloaded unless it is in the cache.
 
     Args:
         name: A directory, `mini`, one of `ALIASES`, or a hub id `owner/name`.
+        hub: What `huggingface_hub.snapshot_download` takes, such as a revision.
 
     Raises:
         CheckpointError: There is no such model, or it cannot be downloaded.
     """
     if name == MINI:
         return Path(__file__).parent.parent / "mini"
-    path = Path(name).expanduser()
+    path = Path(os.path.expanduser(name))  # noqa: PTH111 - of a user who is not there it is no error
     if name and path.is_dir():
         return path
     hub_id = ALIASES.get(name, name)
@@ -108,20 +110,21 @@ def locate(name: str) -> Path:
             f"There is no model {name!r}.",
             f"Give a directory, a hub id owner/name, or one of: {known}.",
         )
-    return _download(hub_id)
+    return _download(hub_id, hub)
 
 
-def load_model(name: str, *, dtype: str | None = None) -> Model:
+def load_model(name: str, *, dtype: str | None = None, **hub: Any) -> Model:
     """Load a model whole.
 
     Args:
         name: See `locate`.
         dtype: `float32` or `bfloat16`; by default what the machine computes faster.
+        hub: See `locate`.
 
     Raises:
         CheckpointError: A file is missing, or the tensors are not exactly those expected.
     """
-    base, adapter = find_weights(name)
+    base, adapter = find_weights(name, **hub)
     config = read_config(read_json(base / "config.json"))
     policy = read_policy(base, config)
     tokenizer = load_tokenizer(base)
@@ -142,7 +145,7 @@ def load_model(name: str, *, dtype: str | None = None) -> Model:
         tokenizer=tokenizer,
         policy=policy,
         name=name,
-        directory=locate(name),
+        directory=locate(name, **hub),
     )
 
 
@@ -155,13 +158,13 @@ def load_tokenizer_of(name: str) -> Tokenizer:
     return load_tokenizer(find_weights(name)[0])
 
 
-def find_weights(name: str) -> tuple[Path, Adapter | None]:
+def find_weights(name: str, **hub: Any) -> tuple[Path, Adapter | None]:
     """A model's own directory and, where the name is an adapter's, what that adds to its weights.
 
     Raises:
         CheckpointError: There is no such model, the adapter is not whole, or its base not here.
     """
-    directory = locate(name)
+    directory = locate(name, **hub)
     if not is_adapter(directory):
         return directory, None
     adapter = read_adapter(directory)
@@ -325,13 +328,13 @@ def tensor_bytes(tensor: Tensor) -> bytes:
     return flat.numpy().tobytes()
 
 
-def _download(hub_id: str) -> Path:
+def _download(hub_id: str, hub: Mapping[str, Any]) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     patterns = ["*.json", "*.safetensors", "*.txt"]
     try:
-        return Path(snapshot_download(hub_id, allow_patterns=patterns))
+        return Path(snapshot_download(hub_id, allow_patterns=patterns, **hub))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise CheckpointError(

@@ -80,6 +80,7 @@ class BackboneConfig:
             )
         text = {**config, **config.get("text_config", {})}
         rope = {**(text.get("rope_scaling") or {}), **(text.get("rope_parameters") or {})}
+        _refuse_variants(text, rope, config.get("vision_config") or {})
         try:
             return cls(
                 width=text["hidden_size"],
@@ -195,6 +196,38 @@ def read_config(config: Mapping[str, Any]) -> BackboneConfig | LaterConfig:
     """
     later = config.get("model_type") in LATER_TYPES
     return LaterConfig.from_json(config) if later else BackboneConfig.from_json(config)
+
+
+def _refuse_variants(
+    text: Mapping[str, Any], rope: Mapping[str, Any], vision: Mapping[str, Any]
+) -> None:
+    """Refuse what would give other vectors than the network that these weights belong to."""
+    found = {
+        "hidden_act": text.get("hidden_act", "silu"),
+        "hidden_act of vision_config": vision.get("hidden_act", "quick_gelu"),
+        "rope_scaling": rope.get("rope_type", rope.get("type", "default")),
+        "use_sliding_window": bool(text.get("use_sliding_window", False)),
+    }
+    known: dict[str, tuple[object, ...]] = {
+        "hidden_act": ("silu",),
+        "hidden_act of vision_config": ("quick_gelu",),
+        "rope_scaling": ("default", "mrope"),
+        "use_sliding_window": (False,),
+    }
+    for key, value in found.items():
+        if value not in known[key]:
+            raise CheckpointError(
+                f"config.json has {key} {value!r}, which Qwen2-VL's released weights do not have.",
+                f"Known: {', '.join(map(repr, known[key]))}.",
+            )
+    heads = text.get("num_attention_heads")
+    side = text.get("head_dim")
+    if side is not None and heads and side * heads != text.get("hidden_size"):
+        raise CheckpointError(
+            f"config.json has heads of {side}, which {heads} of them do not make a width of "
+            f"{text.get('hidden_size')}.",
+            "Only heads that share the width are supported.",
+        )
 
 
 def _vision(vision: Mapping[str, Any], out_width: int) -> VisionConfig:

@@ -10,8 +10,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +22,7 @@ import numpy as np
 
 from unite.errors import DataError, MediaError
 from unite.media.pool import end_with_parent
-from unite.media.source import file_state
+from unite.media.source import Limits, file_state
 from unite.model.policy import Policy
 from unite.model.preprocess import Pixels, Preprocessor
 from unite.types import Clip
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 
 Reference = str | Clip
 _CHUNK = 64
+_PIECE = 1 << 24
 
 
 class PixelCache:
@@ -93,7 +96,8 @@ class PixelCache:
         partial = self._data.with_suffix(".partial")
         with partial.open("wb") as file:
             if self._places:
-                file.write(self._patches_PK.tobytes())
+                with self._data.open("rb") as before:
+                    shutil.copyfileobj(before, file, _PIECE)
             rows = len(self._patches_PK)
             for done, (reference, pixels) in enumerate(
                 self._decode(missing, workers or os.cpu_count() or 1), 1
@@ -149,23 +153,21 @@ class PixelCache:
         self, missing: list[Reference], workers: int
     ) -> Iterator[tuple[Reference, Pixels | str]]:
         chunks = [missing[start : start + _CHUNK] for start in range(0, len(missing), _CHUNK)]
-        policy = self.preprocessor.policy
+        sight = partial(_see_all, self.preprocessor.policy, self.preprocessor.limits)
         context = get_context("spawn")  # a fork beside torch may hang
         with ProcessPoolExecutor(min(workers, len(chunks)), context, end_with_parent) as pool:
-            for chunk, results in zip(
-                chunks, pool.map(_see_all, [policy] * len(chunks), chunks), strict=True
-            ):
+            for chunk, results in zip(chunks, pool.map(sight, chunks), strict=True):
                 yield from zip(chunk, results, strict=True)
 
 
-def _see_all(policy: Policy, references: list[Reference]) -> list[Pixels | str]:
+def _see_all(policy: Policy, limits: Limits, references: list[Reference]) -> list[Pixels | str]:
     """Runs in a worker: the pixels of each medium, or what is wrong with it."""
     from unite.model.preprocess import see
 
     results: list[Pixels | str] = []
     for reference in references:
         try:
-            results.append(see(reference, policy))
+            results.append(see(reference, policy, limits))
         except MediaError as error:
             results.append(str(error))
     return results

@@ -15,7 +15,7 @@ from sentence_transformers.sentence_transformer.modules import Pooling
 from torch import Tensor
 
 from unite.data.records import parse_item
-from unite.errors import ItemError
+from unite.errors import CheckpointError, ItemError
 from unite.model.checkpoint import Model, load_model
 from unite.model.preprocess import Preprocessor
 from unite.types import Item
@@ -47,8 +47,14 @@ class UniteTransformer(InputModule):  # type: ignore[misc]
 
     @property
     def max_seq_length(self) -> int:
-        """The longest input in tokens."""
+        """The longest input in tokens; a longer one is an error, never cut."""
         return self.bundle.policy.max_tokens
+
+    @max_seq_length.setter
+    def max_seq_length(self, tokens: int) -> None:
+        policy = replace(self.bundle.policy, max_tokens=tokens)
+        self.bundle = replace(self.bundle, policy=policy)
+        self.preprocessor = Preprocessor(self.tokenizer, policy)
 
     def get_embedding_dimension(self) -> int:
         """Length of a vector."""
@@ -103,9 +109,45 @@ class UniteTransformer(InputModule):  # type: ignore[misc]
         write_model_files(self.bundle, Path(output_path))
 
     @classmethod
-    def load(cls, model_name_or_path: str, **_: Any) -> Self:
-        """Load from a model directory or hub id, whole or not at all."""
-        return cls(load_model(model_name_or_path))
+    def load(
+        cls,
+        model_name_or_path: str,
+        *,
+        revision: str | None = None,
+        token: str | bool | None = None,
+        cache_folder: str | None = None,
+        local_files_only: bool = False,
+        model_kwargs: Mapping[str, Any] | None = None,
+        **_: Any,
+    ) -> Self:
+        """Load from a model directory or hub id, whole or not at all.
+
+        Args:
+            model_name_or_path: See `load`.
+            revision: A branch, tag or commit of the hub.
+            token: For the hub.
+            cache_folder: Where what is downloaded is kept.
+            local_files_only: Do not ask the hub.
+            model_kwargs: `dtype` or `torch_dtype`, as a name or of torch.
+
+        Raises:
+            CheckpointError: There is no such model, it is not whole, or another option is given.
+        """
+        options = dict(model_kwargs or {})
+        kind = options.pop("dtype", options.pop("torch_dtype", None))
+        if options:
+            raise CheckpointError(
+                f"The model takes no {next(iter(options))!r}.", "Of model_kwargs it takes dtype."
+            )
+        model = load_model(
+            model_name_or_path,
+            dtype=None if kind in (None, "auto") else str(kind).removeprefix("torch."),
+            revision=revision,
+            token=token,
+            cache_dir=cache_folder,
+            local_files_only=local_files_only,
+        )
+        return cls(model)
 
 
 def load(name: str, *, dtype: str | None = None) -> SentenceTransformer:

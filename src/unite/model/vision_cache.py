@@ -10,15 +10,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from unite.errors import MediaError
-from unite.media.source import Limits, file_digest
+from unite.media.source import Limits, file_digest, file_state, name_of, open_source
 from unite.model.preprocess import Grid, Pixels, Seen, see
 from unite.types import Clip
 
@@ -64,7 +62,7 @@ class VisionCache:
         """
         path = reference.path if isinstance(reference, Clip) else reference
         span = (reference.start, reference.end) if isinstance(reference, Clip) else "picture"
-        return hashlib.sha256(f"{_content(path, _stamp(path))}{span}".encode()).hexdigest()
+        return hashlib.sha256(f"{_content(path)}{span}".encode()).hexdigest()
 
     def get(self, key: str) -> Seen | None:
         """The visual tokens of a medium, or None if they are not here."""
@@ -124,15 +122,16 @@ class Sight:
         return found or replace(see(reference, self.policy, self.limits), key=key)
 
 
-def _stamp(path: str) -> tuple[int, int]:
-    try:
-        status = os.stat(path)  # noqa: PTH116 - hot
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise MediaError(f"{path} cannot be opened: {reason}.", "Check the path.") from error
-    return status.st_size, status.st_mtime_ns
+def _content(reference: str) -> str:
+    """A hash of what a reference names, or of the `data:` URI that it is."""
+    if name_of(reference) != reference:
+        return hashlib.sha256(reference.encode(errors="surrogatepass")).hexdigest()
+    state = file_state(reference)
+    if state is None:
+        open_source(reference, Limits())  # says what is wrong with it
+    return _digest(reference, state)
 
 
 @lru_cache(_REMEMBERED)
-def _content(path: str, stamp: tuple[int, int]) -> str:
-    return file_digest(path)
+def _digest(reference: str, state: tuple[int, int] | None) -> str:
+    return file_digest(reference)
