@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from unite.errors import MediaError
-from unite.media.image import open_image
+from unite.media.image import open_image, picture_size
 from unite.media.source import Limits
 
 from .conftest import GOLDEN, noise, save
@@ -318,3 +318,10 @@ def test_what_a_plugin_fails_with_is_an_error_of_the_picture(tmp_path: Path) -> 
     Image.fromarray(noise(16, 16)).quantize(16).save(tmp_path / "p.icns")
     with pytest.raises(MediaError, match="cannot be decoded"):
         open_image(str(tmp_path / "p.icns"))
+
+
+def test_whatever_a_plugin_raises_while_opening_is_an_error_of_the_file(tmp_path: Path) -> None:
+    (tmp_path / "a.ftu").write_bytes(b"FTEX" + bytes(200))  # fails an assertion of Pillow
+    for ask in (open_image, picture_size):
+        with pytest.raises(MediaError, match=r"a\.ftu cannot be decoded as a picture"):
+            ask(str(tmp_path / "a.ftu"))

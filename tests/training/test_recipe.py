@@ -75,6 +75,7 @@ def test_a_change_that_is_none_is_explained(change: str) -> None:
         ("data.modality_weights={'text→image'=-1}", "text→image"),
         ("optimiser.released_processes=8", "muon_learning_rate"),
         ("data.weights={nowhere=1}", "unknown source"),
+        ("data.weights={tt=1}", "say nothing of"),
         ("model.dtype=bfloat16", "model.lora"),
         ('stage="other"', "not understood"),
     ],
@@ -133,7 +134,7 @@ def test_a_source_is_a_path_or_a_table(tmp_path: Path) -> None:
 def test_a_source_of_no_weight_need_not_be_there(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text("[]")
     changes = [f"data.root={tmp_path}", 'data.sources={a="a.json", b="b.json"}']
-    recipe = load_recipe("small-stage1", [*changes, "data.weights={b=0}"])
+    recipe = load_recipe("small-stage1", [*changes, "data.weights={a=1, b=0}"])
     assert list(sources_of(recipe)) == ["a"]
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import struct
-import zlib
 from dataclasses import dataclass
 from threading import Lock
 
@@ -16,21 +14,6 @@ from unite.media.source import Limits, open_source
 
 _IN_MEMORY = Lock()
 """A picture that was opened but not loaded yet is read on first use, from one file whoever asks."""
-_DECODE_ERRORS = (
-    OSError,  # truncated and unidentified files, and most faults of Pillow's plugins
-    SyntaxError,  # how the PNG plugin reports a broken chunk
-    ValueError,
-    struct.error,
-    zlib.error,
-    IndexError,
-    KeyError,
-    TypeError,
-    EOFError,
-    OverflowError,
-    MemoryError,
-    RuntimeError,  # what libheif reports of its decoder
-    Image.DecompressionBombError,  # a frame inside the file larger than the file claims
-)
 # Between one and two times its limit Pillow only warns; who turns warnings into errors gets ours.
 # Silencing it with warnings.catch_warnings would not be safe in a server's threads.
 _BOMB = (Image.DecompressionBombError, Image.DecompressionBombWarning)
@@ -103,7 +86,7 @@ def _opened(reference: str, limits: Limits) -> tuple[str, Image.Image]:
             f"{name} is no picture of a known format, or its first bytes are damaged.",
             "Convert it to JPEG or PNG; name a clip as a video.",
         ) from error
-    except _DECODE_ERRORS as error:
+    except Exception as error:  # plugins raise anything, AssertionError among it
         raise _damaged(name, error) from error
 
 
@@ -124,7 +107,7 @@ def _decode(name: str, image: Image.Image, limits: Limits) -> Picture:
     try:
         image.load()
         flat = _rgb(image, notes)
-    except Exception as error:  # Pillow's plugins raise anything, AssertionError among it
+    except Exception as error:
         raise _damaged(name, error) from error
     flat = _upright(image, flat, notes)
     _count_frames(image, notes)
@@ -166,7 +149,7 @@ def _upright(image: Image.Image, flat: Image.Image, notes: list[str]) -> Image.I
             return flat
         flat.getexif()[_ORIENTATION] = orientation
         return ImageOps.exif_transpose(flat)
-    except _DECODE_ERRORS:  # the pixels are whole: a broken note must not cost the picture
+    except Exception:  # noqa: BLE001 - the pixels are whole: a broken note must not cost them
         notes.append("its EXIF data is broken, so it may lie on its side")
         return flat
 
@@ -179,5 +162,5 @@ def _count_frames(image: Image.Image, notes: list[str]) -> None:
     try:
         if getattr(image, "is_animated", False):  # looks for a second frame
             notes.append(f"{which} of {getattr(image, 'n_frames', 1)} frames")
-    except _DECODE_ERRORS:
+    except Exception:  # noqa: BLE001 - the first one was whole
         notes.append(f"{which} of several frames")
