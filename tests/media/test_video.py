@@ -281,6 +281,16 @@ def test_a_clip_of_one_frame_is_seen_twice(tmp_path: Path) -> None:
     np.testing.assert_array_equal(clip.frames_THWC[0], clip.frames_THWC[1])
 
 
+@pytest.mark.parametrize(
+    ("end", "note"), [(6.9, None), (60.0, "the part ends at 60 s, but the clip at 6.0 s")]
+)
+def test_a_part_that_ends_long_after_its_clip_is_noted(
+    tmp_path: Path, end: float, note: str | None
+) -> None:
+    clip = Clip(write_clip(tmp_path / "a.mp4", 60), 5.0, end)
+    assert read_clip(clip, FramePolicy()).note == note
+
+
 @pytest.mark.parametrize(("count", "seen"), [(2, 2), (3, 2), (5, 4)])
 def test_a_short_clip_gives_what_it_has_in_pairs(tmp_path: Path, count: int, seen: int) -> None:
     clip = read_clip(Clip(write_clip(tmp_path / "a.mp4", count)), EIGHT)

@@ -47,6 +47,7 @@ Bytes = npt.NDArray[np.uint8]
 Shrink = Callable[[Bytes], Bytes]
 
 _SLACK = 1e-3  # seconds; times written down in milliseconds still name their frame
+_OVERHANG = 1.0  # seconds; times that were rounded up are no mistake
 _ROUNDING = 1e-6  # seconds; 1.1 + 0.1 is above 1.2, yet a clip that ends there ends there
 
 
@@ -129,7 +130,7 @@ def read_clip(
         numbers = sorted(set(wanted))
         found = _fetch(name_of(clip.path), reel, numbers, way, limits, shrink)
         if len(found) == len(numbers):
-            return _stack(wanted, found, reel.timeline)
+            return _stack(clip, wanted, found, reel.timeline)
     raise MediaError(f"{name_of(clip.path)} cannot be decoded.", "Is it whole, and a video?")
 
 
@@ -191,8 +192,12 @@ def _span(clip: Clip, timeline: Timeline) -> tuple[int, int]:
     return first, max(beyond - first, 1)
 
 
-def _stack(wanted: Sequence[int], found: dict[int, Bytes], timeline: Timeline) -> Frames:
+def _stack(
+    clip: Clip, wanted: Sequence[int], found: dict[int, Bytes], timeline: Timeline
+) -> Frames:
     notes = []
+    if clip.end is not None and clip.end > timeline.seconds + _OVERHANG:
+        notes.append(f"the part ends at {clip.end:g} s, but the clip at {timeline.seconds:.1f} s")
     if timeline.total < timeline.declared:
         notes.append(f"cut short or damaged: {timeline.total} of {timeline.declared} frames")
     if len(found) == 1:

@@ -114,3 +114,11 @@ def test_linked_folders_are_read_and_a_loop_ends(folder: Path, read: Read, tmp_p
     (folder / "sub" / "back").symlink_to(folder)
     texts = [pair.query.text for pair in good(read(folder))]
     assert texts == ["a red square", "from elsewhere", "a clip"]
+
+
+def test_whole_paths_in_a_table_name_their_files(folder: Path, read: Read) -> None:
+    names = [folder / "c.png", folder / "none.png", "/etc/hosts"]
+    put(folder / "captions.csv", "file,text\n" + "".join(f"{name},t\n" for name in names))
+    found = read(folder)
+    assert good(found)[0].candidate.images == (str(folder / "c.png"),)
+    assert [row.id for row in bad(found)] == ["captions.csv:2", "captions.csv:3"]

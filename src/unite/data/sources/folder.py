@@ -106,6 +106,8 @@ def _table(
             continue
         named = (cells.get(column) for column in file_columns)
         file = os.path.normpath(str(next(filter(None, named), ".")))
+        if Path(file).is_relative_to(root):  # a whole path, which no other name can be
+            file = Path(file).relative_to(root).as_posix()
         for value in _pairs(file, cells, columns, media):
             yield Row(number, place, value, root), file
 
