@@ -127,6 +127,14 @@ def test_an_empty_source_is_named_also_where_its_size_would_be_its_weight() -> N
         plan_rows({"a": 3, "b": 0}, None, batch_size=4, steps=2, seed=0)
 
 
+def test_zeros_alone_leave_sources_out_and_the_others_weigh_by_their_size() -> None:
+    sizes = {"a": 30, "b": 0, "c": 90}
+    plan = plan_rows(sizes, {"b": 0}, batch_size=8, steps=15, seed=0)
+    assert plan.sources == {"a": 30, "b": 0, "c": 90}
+    with pytest.raises(DataError, match=r"empty \['b'\]"):
+        plan_rows(sizes, {"c": 0}, batch_size=8, steps=15, seed=0)
+
+
 @pytest.mark.parametrize(
     ("sizes", "weights"),
     [

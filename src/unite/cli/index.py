@@ -175,7 +175,9 @@ def _open(
 
 def _lasting(model: str) -> str:
     """A model's name that means the same in every folder."""
-    path = Path(model).expanduser()
+    from unite.paths import expanded
+
+    path = expanded(model)
     return str(path.resolve()) if model != DEFAULT_MODEL and path.is_dir() else model
 
 

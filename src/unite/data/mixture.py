@@ -76,7 +76,7 @@ def plan_batches(
         batch_size: Rows of a global batch.
         steps: Global batches.
         seed: Equal seeds give equal plans, on every process.
-        weights: Share of each source, in any unit; None: by its size.
+        weights: Share of each source, in any unit; None, or zeros alone: of the others by size.
         modality_weights: What the share of a pair of modalities, such as `text→image`, is
             multiplied with; 1 for those that are not named.
         batches: `mixed`; or all rows of a batch of one target modality, or of one source; or
@@ -159,9 +159,11 @@ def _leaves(
     weights: Mapping[str, float] | None,
     modality_weights: Mapping[str, float] | None,
 ) -> list[Leaf]:
-    shares = dict(sizes) if weights is None else {name: weights.get(name, 1.0) for name in sizes}
-    # Without weights an empty source's share is zero too, but nobody has asked for that.
-    asked = [name for name in sizes if weights is None or shares[name] > 0]
+    given = weights or {}
+    by_size = not any(given.values())
+    shares = {name: given.get(name, size if by_size else 1.0) for name, size in sizes.items()}
+    # By size an empty source's share is zero too, but nobody has asked for that.
+    asked = [name for name in sizes if given.get(name, 1.0) > 0]
     empty = [name for name in asked if not sizes[name]]
     if empty or sum(shares.values()) <= 0 or min(shares.values()) < 0:
         raise DataError(

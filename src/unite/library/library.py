@@ -15,6 +15,7 @@ from unite.library.lock import exclusive
 from unite.library.progress import FILE as PROGRESS
 from unite.library.scenes import can_find_cuts
 from unite.library.segments import Segmenting
+from unite.paths import absolute
 from unite.stores.opening import create_store, open_store
 from unite.stores.protocol import Store
 
@@ -177,7 +178,7 @@ class Library:
     @property
     def own_paths(self) -> frozenset[str]:
         """The library's own files, which a scan passes over."""
-        here = os.path.normpath(self.path.expanduser().absolute())
+        here = absolute(self.path)
         return frozenset(f"{here}{os.sep}{name}" for name in (FACTS, VECTORS, LOCK, PROGRESS))
 
 

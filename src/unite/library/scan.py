@@ -15,6 +15,7 @@ from pathlib import Path
 
 from unite.errors import LibraryError
 from unite.media.suffixes import IMAGES, TEXTS, VIDEOS
+from unite.paths import absolute
 
 
 class Kind(enum.StrEnum):
@@ -103,16 +104,12 @@ def assert_all_there(paths: Sequence[Path]) -> None:
         LibraryError: A given path does not exist.
     """
     for path in paths:
-        if not os.path.lexists(_root(path)):
+        if not os.path.lexists(absolute(path)):
             raise LibraryError(
                 f"{path} does not exist.",
                 "Nothing was indexed. Check the path; to drop what was deleted, index the folder "
                 "above it.",
             )
-
-
-def _root(path: Path) -> str:
-    return os.path.normpath(path.expanduser().absolute())
 
 
 def scan(paths: Sequence[Path], leave_out: Collection[str] = ()) -> Scan:
@@ -132,7 +129,7 @@ def scan(paths: Sequence[Path], leave_out: Collection[str] = ()) -> Scan:
     found = Scan()
     siblings: dict[str, dict[str, list[str]]] = {}
     for path in paths:
-        root = _root(path)
+        root = absolute(path)
         found.roots.append(root)
         if Path(root).is_dir():
             _walk(root, found, leave_out)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -12,6 +11,7 @@ import numpy as np
 
 from unite.errors import ItemError, LibraryError, MediaError, did_you_mean
 from unite.library.library import Library
+from unite.paths import absolute
 from unite.stores.protocol import Record, Row
 from unite.types import Clip, Encoder, Item, Vector
 
@@ -120,7 +120,7 @@ def held(library: Library, name: str) -> list[Row]:
     Raises:
         LibraryError: Nothing.
     """
-    path = os.path.normpath(Path(name).expanduser().absolute())
+    path = absolute(name)
     for ids in ([name], [path]):
         if rows := library.store.get(ids):
             return rows

@@ -19,6 +19,7 @@ from unite.errors import LibraryError
 from unite.library.ingest import Outcome, ingest
 from unite.library.library import Library
 from unite.library.progress import Progress
+from unite.paths import absolute
 from unite.types import Encoder
 
 QUIET = 1000
@@ -66,7 +67,7 @@ def watch(
     Raises:
         LibraryError: The first run is refused.
     """
-    roots = [os.path.normpath(path.expanduser().absolute()) for path in paths]
+    roots = [absolute(path) for path in paths]
     waiting: set[str] = set()
     due = began = time.monotonic()
     with _terminable() as told, suppress(KeyboardInterrupt):

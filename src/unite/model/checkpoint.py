@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -29,6 +28,7 @@ from unite.model.tokenizer import (
     save_tokenizer,
     token_id,
 )
+from unite.paths import expanded
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -100,7 +100,7 @@ def locate(name: str, **hub: Any) -> Path:
     """
     if name == MINI:
         return Path(__file__).parent.parent / "mini"
-    path = Path(os.path.expanduser(name))  # noqa: PTH111 - of a user who is not there it is no error
+    path = expanded(name)
     if name and path.is_dir():
         return path
     hub_id = ALIASES.get(name, name)

@@ -67,6 +67,7 @@ def sources_in(recipe: Recipe, *, apart: bool = True) -> Sources:
     """
     given: dict[str, SourceRecipe] = {}
     weights: dict[str, float] = {}
+    by_size = not any(recipe.data.weights.values())
     for name, source in recipe.data.sources.items():
         weight = recipe.data.weights.get(name, 1.0)
         sets = _sets(recipe, name) if apart and weight else []
@@ -79,11 +80,11 @@ def sources_in(recipe: Recipe, *, apart: bool = True) -> Sources:
                 "Name the sets of each folder one by one, with `subset`.",
             )
         given |= parts
-        if not sets and recipe.data.weights:
+        if not sets and not (by_size and weight):
             weights[name] = weight
             continue
         rows = {part: _rows(recipe, parts[part], part) for part in parts}
-        share = weight / (sum(rows.values()) or 1) if recipe.data.weights else 1.0
+        share = weight / (sum(rows.values()) or 1) if not by_size else 1.0
         weights |= {part: share * count for part, count in rows.items()}
     unknown = [name for name, weight in weights.items() if weight and kind_of(name) is None]
     if apart and unknown:

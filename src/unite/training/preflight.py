@@ -19,6 +19,7 @@ from unite.model.checkpoint import ALIASES, MINI, locate
 from unite.model.config import BackboneConfig, LaterConfig, VisionConfig, read_config
 from unite.model.files import read_json, shards
 from unite.model.policy import Policy, read_policy
+from unite.paths import expanded
 from unite.training.recipe import BackboneRecipe, Recipe, SourceRecipe, sources_of
 from unite.training.stages import refuse_taken
 from unite.training.trackers import tracker_faults
@@ -137,7 +138,7 @@ def _named(name: str) -> Start:
 
 def _directory(name: str) -> Path | None:
     """Where a model lies; None for a hub id that is not in the cache."""
-    path = Path(name).expanduser()
+    path = expanded(name)
     if name == MINI or path.is_dir():
         return locate(name)
     hub_id = ALIASES.get(name, name)

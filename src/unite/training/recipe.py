@@ -103,8 +103,8 @@ class SourceRecipe(_Part):
 class DataRecipe(_Part):
     """The sources and how batches are drawn from them.
 
-    `root` is what the paths of `sources` are relative to; `weights` gives every source's
-    share of a batch (none at all: by its size), `modality_weights` multiplies the shares of
+    `root` is what the paths of `sources` are relative to; `weights` gives every source's share of
+    a batch (none, or zeros alone: by its size), `modality_weights` multiplies the shares of
     pairs of modalities such as `text→image`. `batches` says what a global batch is made of; in a
     mixed one a target modality has at least `g_min` rows or none. `keep_decoded` keeps all media
     decoded in one file, `vision_cache` the visual tokens of a frozen vision tower in a folder. An
@@ -128,8 +128,8 @@ class DataRecipe(_Part):
         for name in self.weights:
             if name not in self.sources:
                 raise ValueError(f"weight of unknown source. {did_you_mean(name, self.sources)}")
-        for name in self.sources if self.weights else ():
-            if name not in self.weights:
+        for name in self.sources:
+            if name not in self.weights and any(self.weights.values()):
                 raise ValueError(
                     f"weights say nothing of {name!r}: give it one, or 0 to leave it out"
                 )
