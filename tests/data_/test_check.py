@@ -256,3 +256,20 @@ def test_repeats_are_those_that_plain_comparison_finds(rows: list[tuple[int, int
 def test_what_an_item_holds_is_hashed_not_its_id() -> None:
     assert item_hash(Item(text="a", id="1")) == item_hash(Item(text="a"))
     assert item_hash(Item(text="a")) != item_hash(Item(text="a", instruction="b"))
+
+
+def test_a_file_that_breaks_off_before_its_first_pair_is_reported(folder: Path) -> None:
+    torn = put(folder / "torn.json", '["a", "b", {"query": ')
+    whole = put(folder / "whole.jsonl", lines([pair("2", image="a.png")]))
+    report = checked(torn, whole)
+    assert (report.rows, report.broken, report.broken_off) == (3, 2, 1)
+
+
+def test_both_notes_of_a_part_of_a_clip_are_told(folder: Path) -> None:
+    data = Path(write_clip(folder / "whole.mkv", 60, gop=6)).read_bytes()
+    put(folder / "short.mkv", data[: len(data) * 2 // 3])
+    (fault,) = checked(
+        rows_file(folder, [pair("1", video={"path": "short.mkv", "end": 30})])
+    ).faults
+    assert "the part ends at 30 s" in fault.reason
+    assert "of 6.0 s" in fault.reason

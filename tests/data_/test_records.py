@@ -287,6 +287,30 @@ def test_a_line_of_another_encoding_costs_itself(tmp_path: Path) -> None:
     assert "not UTF-8: byte 11 of line 2" in second.error
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_lines_end_as_they_may(tmp_path: Path, end: str) -> None:
+    (tmp_path / "f.jsonl").write_bytes(
+        end.join(['{"text": "a"}', "", '{"text": "b"}', ""]).encode()
+    )
+    assert [number for number, _ in read_rows(tmp_path / "f.jsonl")] == [1, 3]
+    assert count_items(tmp_path / "f.jsonl") == 2
+
+
+@pytest.mark.parametrize("text", [b"\xef\xbb\xbf", b"\xef\xbb\xbf\n", b"\xef\xbb\xbf \r\n"])
+def test_a_byte_order_mark_alone_is_no_row(tmp_path: Path, text: bytes) -> None:
+    (tmp_path / "f.jsonl").write_bytes(text)
+    assert list(read_rows(tmp_path / "f.jsonl")) == []
+    assert count_items(tmp_path / "f.jsonl") == 0
+
+
+@pytest.mark.parametrize("form", ['{"text": "a"}\n{"text": "b"}', '[{"text": "a"}]'])
+@pytest.mark.parametrize("mark", ["utf-16-le", "utf-16-be"])
+def test_utf_16_is_refused_by_name(tmp_path: Path, form: str, mark: str) -> None:
+    (tmp_path / "f.jsonl").write_bytes(("\ufeff" + form).encode(mark))
+    with pytest.raises(DataError, match=r"f\.jsonl is not UTF-8 but UTF-16"):
+        list(read_rows(tmp_path / "f.jsonl"))
+
+
 def test_however_much_white_space_stands_before_an_array(tmp_path: Path) -> None:
     (tmp_path / "f.json").write_bytes(b"\xef\xbb\xbf" + b" \n" * (1 << 20) + b'[{"text": "a"}]')
     assert list(read_items(tmp_path / "f.json")) == [Item(text="a", id="1")]
@@ -294,7 +318,7 @@ def test_however_much_white_space_stands_before_an_array(tmp_path: Path) -> None
 
 
 def test_spelling_and_order_make_no_other_content(tmp_path: Path) -> None:
-    page = {"text": "t", "image": "x/../a.png"}
+    page = {"text": "t", "image": ".//a.png"}
     row = {"query": page, "candidate": {"image": "./a.png", "text": "t"}}
     pair = parse_pair(row, tmp_path)
     assert pair.query_id == pair.candidate_id
@@ -304,7 +328,8 @@ def test_spelling_and_order_make_no_other_content(tmp_path: Path) -> None:
     row = {"query": clip, "candidate": {"video": {"path": "b/c.mp4", "start": 1.0}}}
     pair = parse_pair(row, tmp_path)
     assert pair.query_id == pair.candidate_id
-    assert canonical(Item(images=("https://a//b",))).images == ("https://a//b",)
+    for kept in ("https://a//b", "DATA:image/png;base64,a//b", "link/../b"):
+        assert canonical(Item(images=(kept,))).images == (kept,)
 
 
 @pytest.mark.parametrize("line", ['{"text": ' + "1" * 5000 + "}", '{"text": ' + "[" * 200_000])

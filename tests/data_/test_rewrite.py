@@ -152,3 +152,15 @@ def test_a_file_is_whole_or_as_it_was(tmp_path: Path) -> None:
     write_lines(path, [])
     assert path.read_bytes() == b""
     assert [part.name for part in path.parent.iterdir()] == ["out.jsonl"]
+
+
+def test_lines_are_kept_to_the_byte_and_in_their_places(tmp_path: Path) -> None:
+    """Of another encoding, and after line ends of every kind."""
+    good = b'{"query": {"text": "a"}, "candidate": {"text": "b"}}'
+    odd = '{"query": {"text": "é"}}'.encode("latin-1")
+    (tmp_path / "p.jsonl").write_bytes(b"\r\r\n".join([good, odd, b"no json", good]))
+    rows = list(read_pair_rows(tmp_path / "p.jsonl"))
+    assert [row.number for row in rows] == [1, 3, 5, 7]
+    assert [row.pair is None for row in rows] == [False, True, True, False]
+    write_lines(tmp_path / "out.jsonl", [row.text for row in rows if row.pair is None])
+    assert (tmp_path / "out.jsonl").read_bytes() == odd + b"\nno json\n"

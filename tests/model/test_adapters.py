@@ -200,6 +200,19 @@ def test_an_unknown_base_says_how_to_name_it(
         load_model(str(copy))
 
 
+def test_the_base_is_found_where_the_hub_keeps_its_models(
+    trained: tuple[Path, np.ndarray], golden: Path, items: list[Item], tmp_path: Path
+) -> None:
+    copy = altered(trained[0], tmp_path, config={"base_model_name_or_path": "owner/base"})
+    home = tmp_path / "hub" / "models--owner--base"
+    (home / "refs").mkdir(parents=True)
+    (home / "refs" / "main").write_text("a" * 40)
+    shutil.copytree(golden / "checkpoint", home / "snapshots" / ("a" * 40))
+    hub = {"cache_dir": str(tmp_path / "hub"), "local_files_only": True}
+    found = load_model(str(copy), dtype="float32", revision="of-the-adapter", **hub)
+    assert np.abs(vectors(found, items) - trained[1]).max() < 1e-4
+
+
 def test_broken_weights_are_named(trained: tuple[Path, np.ndarray], tmp_path: Path) -> None:
     copy = altered(trained[0], tmp_path)
     (copy / "adapter_model.safetensors").write_bytes(b"no tensors")

@@ -99,7 +99,7 @@ def test_unknown_fields_of_the_config_class_are_refused(published: dict[str, Any
         ({"hidden_act": "gelu"}, "hidden_act 'gelu'"),
         ({"rope_scaling": {"type": "yarn", "factor": 4.0}}, "rope_scaling 'yarn'"),
         ({"rope_parameters": {"rope_type": "linear"}}, "rope_scaling 'linear'"),
-        ({"use_sliding_window": True}, "use_sliding_window True"),
+        ({"use_sliding_window": True, "max_window_layers": 2}, "use_sliding_window True"),
         ({"head_dim": 32}, "heads of 32"),
         ({"vision_config": {"hidden_act": "silu"}}, "hidden_act of vision_config 'silu'"),
     ],
@@ -111,3 +111,14 @@ def test_what_would_be_another_network_is_refused(
         change = {"vision_config": {**published["vision_config"], **vision}}
     with pytest.raises(CheckpointError, match=words):
         BackboneConfig.from_json({**published, **change})
+
+
+def test_what_is_the_same_network_in_other_words_is_taken(published: dict[str, Any]) -> None:
+    same = {
+        "hidden_act": None,
+        "use_sliding_window": True,
+        "max_window_layers": published["num_hidden_layers"],
+        "head_dim": published["hidden_size"] // published["num_attention_heads"],
+        "rope_scaling": {"rope_type": None, "type": "mrope"},
+    }
+    assert BackboneConfig.from_json({**published, **same}) == BackboneConfig.from_json(published)

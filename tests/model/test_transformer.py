@@ -191,11 +191,16 @@ def test_the_revision_and_the_dtype_asked_for(
     assert {one.dtype for one in half.parameters()} == {torch.bfloat16}
     with pytest.raises(CheckpointError, match="takes no 'attn_implementation'"):
         SentenceTransformer("owner/tiny", model_kwargs={"attn_implementation": "sdpa"}, **options)
+    with pytest.raises(CheckpointError, match="takes no 'max_pixels'"):
+        SentenceTransformer("owner/tiny", processor_kwargs={"max_pixels": 9}, **options)
 
 
 def test_a_shorter_limit_is_an_error_not_a_cut(directory: str) -> None:
     model = unite.load(directory)
     whole = encode(model, ["a red boat"])
+    for wrong in (None, 0, "60", 10**9):
+        with pytest.raises(ValueError, match="is a number from 1 to"):
+            model.max_seq_length = wrong
     model.max_seq_length = 60
     assert model.max_seq_length == 60
     assert (encode(model, ["a red boat"]) == whole).all()

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from unite.data.links import Found, Links
 from unite.data.records import BadRow
 from unite.errors import DataError
 from unite.media.suffixes import TEXTS, medium_of
@@ -14,16 +15,13 @@ from unite.types import Clip, Item
 LONGEST = 16 << 20
 """Bytes of a text; no model takes a longer one."""
 
-Found = tuple[Path, OSError | None]
-"""A file that can be embedded, or a folder that cannot be listed and why."""
-
 
 def read_folder(folder: Path, on_skipped: Callable[[Path], object]) -> Iterator[Item | BadRow]:
     """Yield the files in the order of their paths; one that cannot be read says why.
 
     Args:
         folder: Names in it that begin with a dot are passed over, links are followed.
-        on_skipped: Called with files of other kinds, and links back to a folder above.
+        on_skipped: Called with files of other kinds, and links to folders that are read anyway.
     """
     for number, (path, error) in enumerate(walk(folder, on_skipped), 1):
         name = path.relative_to(folder).as_posix()
@@ -43,28 +41,24 @@ def walk(folder: Path, on_skipped: Callable[[Path], object]) -> Iterator[Found]:
     Raises:
         DataError: The folder itself cannot be listed.
     """
-    for path, error in _walk(folder, on_skipped, ()):
+    for path, error in _walk(folder, on_skipped, Links(folder)):
         if error is not None and path == folder:
             raise DataError(f"Cannot list {folder}: {error.strerror}.", "Check the path.")
         yield path, error
 
 
-def _walk(
-    folder: Path, on_skipped: Callable[[Path], object], above: tuple[tuple[int, int], ...]
-) -> Iterator[Found]:
+def _walk(folder: Path, on_skipped: Callable[[Path], object], links: Links) -> Iterator[Found]:
     try:
-        facts = folder.stat()
-        here = (facts.st_dev, facts.st_ino)
         names = sorted(name for name in os.listdir(folder) if not name.startswith("."))  # noqa: PTH208
     except OSError as error:
         yield folder, error
         return
-    if here in above:
-        on_skipped(folder)
-        return
     for path in (folder / name for name in names):
         if path.is_dir():
-            yield from _walk(path, on_skipped, (*above, here))
+            if links.admit(path):
+                yield from _walk(path, on_skipped, links)
+            else:
+                on_skipped(path)
         elif medium_of(path.name) or path.suffix.lower() in TEXTS:
             yield path, None
         else:

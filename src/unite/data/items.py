@@ -6,14 +6,13 @@ Whatever the form, a row that is no item keeps its place and says why.
 from __future__ import annotations
 
 import sys
-from codecs import BOM_UTF8
 from collections.abc import Callable, Iterable, Iterator
 from io import TextIOWrapper
 from pathlib import Path
 
 from unite.data import item_folder, item_table
 from unite.data.json_array import elements
-from unite.data.records import BadRow, is_array, parse_row, read_lines, read_rows
+from unite.data.records import BadRow, is_array, parse_row, read_lines, read_rows, split_lines
 from unite.errors import DataError
 from unite.media.suffixes import medium_of
 from unite.types import Item
@@ -107,7 +106,7 @@ def _lines(file: Iterable[bytes]) -> Iterator[tuple[int, Item | BadRow]]:
 def _count(path: Path) -> int | None:
     with path.open("rb") as file:
         if not is_array(file):
-            return sum(1 for line in file if line.removeprefix(BOM_UTF8).strip())
+            return sum(1 for line in split_lines(file) if line.strip())
         if path.stat().st_size > _COUNTED:
             return None
         try:

@@ -59,7 +59,10 @@ def form_of(source: Source) -> str:
     if kind != "pairs" or source.kind is not None:
         return kind
     objects = (row for _, row in read_rows(source.path) if isinstance(row, dict))
-    first = next(objects, None)
+    try:
+        first = next(objects, None)
+    except DataError:  # it breaks off before any; reading it will say so
+        return kind
     is_item = first is not None and not {"query", "candidate"} & set(first)
     return ITEMS if is_item else kind
 

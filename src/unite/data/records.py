@@ -90,17 +90,25 @@ def content_id(item: Item) -> str:
 
 
 def canonical(item: Item) -> Item:
-    """The same parts, in the usual order and with each path in its shortest spelling.
+    """The same parts in the usual order, each path in its shortest spelling; `..` stays.
 
     Its `content_id` names what a side holds where the data do not: a page whose picture comes
-    first, or by way of ``../``, is the same page.
+    first is the same page.
     """
-    return replace(
-        item,
-        images=tuple(_spelt(one) if isinstance(one, str) else one for one in item.images),
-        videos=tuple(replace(clip, path=_spelt(clip.path)) for clip in item.videos),
-        order=(),
+    images = tuple(_spelt(one) if isinstance(one, str) else one for one in item.images)
+    videos = tuple(
+        clip if (path := _spelt(clip.path)) == clip.path else replace(clip, path=path)
+        for clip in item.videos
     )
+    same = images == item.images and videos == item.videos
+    if same and [*item.order] == sorted(item.order):
+        return item
+    return replace(item, images=images, videos=videos, order=())
+
+
+def is_address(reference: str) -> bool:
+    """Whether it is a `data:` URI or has a scheme, and so is no path."""
+    return "://" in reference or reference[:5].lower() == "data:"
 
 
 def parse_pair(row: Any, folder: Path | None = None, source: str = "") -> Pair:
@@ -185,21 +193,32 @@ def read_rows(path: Path) -> Iterator[tuple[int, Any]]:
     except OSError as error:
         raise DataError(f"Cannot read {path}: {error.strerror}.", "Check the path.") from error
     with file:
+        if file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+            raise DataError(f"{path} is not UTF-8 but UTF-16.", "Save it as UTF-8.")
+        file.seek(0)
         yield from _array(path, file) if is_array(file) else read_lines(file)
 
 
 def read_lines(lines: Iterable[bytes]) -> Iterator[tuple[int, Any]]:
     """Yield the rows of JSONL with the numbers of their lines; a broken one as its error."""
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(split_lines(lines), 1):
         if line.strip():
             try:
-                yield number, json.loads(line.decode("utf-8-sig" if number == 1 else "utf-8"))
+                yield number, json.loads(line.decode())
             except UnicodeDecodeError as error:
                 reason = f"byte {error.start + 1} of line {number} is none of it"
                 yield number, DataError(f"This is not UTF-8: {reason}.", "Save it as UTF-8.")
             except (ValueError, RecursionError) as error:  # also numbers too long to read
                 reason = getattr(error, "msg", str(error))
                 yield number, DataError(f"Line {number} is not JSON: {reason}.")
+
+
+def split_lines(lines: Iterable[bytes]) -> Iterator[bytes]:
+    """The lines of a file in bytes, whatever ends them, without a byte order mark."""
+    mark = codecs.BOM_UTF8
+    for line in lines:
+        yield from line.removeprefix(mark).splitlines()
+        mark = b""
 
 
 def parse_row(number: int, row: Any, folder: Path | None) -> Item | BadRow:
@@ -262,8 +281,8 @@ def _array(path: Path, file: BinaryIO) -> Iterator[tuple[int, Any]]:
 
 
 def _spelt(path: str) -> str:
-    """The shortest spelling of a path; anything with a scheme stays."""
-    return path if path.startswith("data:") or "://" in path else os.path.normpath(path)
+    """The shortest spelling of a path; `..` stays, since it may lead out of a link."""
+    return path if is_address(path) or ".." in path else os.path.normpath(path)
 
 
 def _id(given: Any, item: Item) -> str:
@@ -301,7 +320,7 @@ def _path(ref: Any, folder: Path | None, kind: str) -> str:
         ref = ref[kind]
     if not isinstance(ref, str) or not ref:
         raise ItemError(f"{kind!r} is a path or a list of paths, not {ref!r}.")
-    if folder is None or ref.startswith("data:") or "://" in ref:
+    if folder is None or is_address(ref):
         return ref
     return str(folder / ref)
 

@@ -13,9 +13,12 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
-from unite.data.records import parse_pair, read_rows
+from unite.data.records import is_address, parse_pair, read_rows, split_lines
 from unite.errors import DataError, ItemError
 from unite.types import Item, Pair
+
+_BYTES = "surrogateescape"
+"""Bytes that are no UTF-8 are written as they were read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +83,7 @@ def write_lines(path: Path, lines: Iterable[str]) -> None:
     """Write a text file atomically, a line each."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.partial")
-    with partial.open("w", encoding="utf-8", newline="\n") as file:
+    with partial.open("w", encoding="utf-8", errors=_BYTES, newline="\n") as file:
         file.writelines(f"{line}\n" for line in lines)
     partial.replace(path)
 
@@ -89,8 +92,9 @@ def _lines(path: Path, numbers: set[int]) -> dict[int, str]:
     """Lines of a file by their numbers, counted as `read_rows` does."""
     if not numbers:
         return {}
-    with path.open(encoding="utf-8-sig") as file:
-        return {n: line.rstrip("\n") for n, line in enumerate(file, 1) if n in numbers}
+    with path.open("rb") as file:
+        lines = enumerate(split_lines(file), 1)
+        return {n: line.decode(errors=_BYTES) for n, line in lines if n in numbers}
 
 
 def _each(pair: Pair, change: Callable[[Item], Item]) -> Pair:
@@ -108,7 +112,7 @@ def _replaced(item: Item, change: Callable[[str], str]) -> Item:
         return item
 
     def changed(path: str) -> str:
-        return path if path.startswith("data:") or "://" in path else change(path)
+        return path if is_address(path) else change(path)
 
     images = tuple(changed(ref) if isinstance(ref, str) else ref for ref in item.images)
     videos = tuple(replace(clip, path=changed(clip.path)) for clip in item.videos)

@@ -98,10 +98,12 @@ class Decoders:
         """End them; what is not done is dropped."""
         pool, self._pool = self._pool, None
         here, self._here = self._here, None
-        if here is not None:
-            here.shutdown(cancel_futures=True)
-        if pool is not None:
-            pool.close()
+        try:
+            if pool is not None:
+                pool.close()
+        finally:
+            if here is not None:
+                here.shutdown(cancel_futures=True)
 
     def _processes(self) -> WorkerPool[Any, Decoded]:
         return WorkerPool(

@@ -38,7 +38,8 @@ class Embedder:
         workers: Processes that decode media. A file that hangs or kills its decoder then costs
             itself only. Like all spawned processes they import the main module, so a script
             needs `if __name__ == "__main__":`. 0: threads of this process.
-        threads: Media decoded at the same time, where there are no workers.
+        threads: Media decoded at the same time, where there are no workers; beside them pictures
+            that are already in memory.
         seconds: The longest that a worker may take for a medium.
         fit: Whether a clip gives up frames where its item would be longer than the model takes.
         limits: The largest media that are opened.

@@ -28,7 +28,8 @@ def look(medium: str | Clip) -> str | None:
         return open_image(medium).note
     from unite.media.video import read_clip
 
-    return read_clip(medium, FramePolicy(), shrink=_corner).note or _missing(medium.path)
+    notes = read_clip(medium, FramePolicy(), shrink=_corner).note, _missing(medium.path)
+    return "; ".join(dict.fromkeys(note for note in notes if note)) or None
 
 
 def _corner(frames_THWC: Bytes) -> Bytes:

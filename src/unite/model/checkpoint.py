@@ -168,7 +168,7 @@ def find_weights(name: str, **hub: Any) -> tuple[Path, Adapter | None]:
     if not is_adapter(directory):
         return directory, None
     adapter = read_adapter(directory)
-    return _base_of(adapter), adapter
+    return _base_of(adapter, {key: hub[key] for key in hub if key != "revision"}), adapter
 
 
 def build_encoder(
@@ -289,11 +289,11 @@ def _check_pads(config: BackboneConfig | LaterConfig, tokenizer: Tokenizer, base
             )
 
 
-def _base_of(adapter: Adapter) -> Path:
+def _base_of(adapter: Adapter, hub: Mapping[str, Any]) -> Path:
     try:
         if not adapter.base:
             raise CheckpointError("No base is named.")
-        return locate(adapter.base)
+        return locate(adapter.base, **hub)
     except CheckpointError as error:
         raise CheckpointError(
             f"The adapter {adapter.directory} was trained on {adapter.base!r}, which is not here.",

@@ -202,11 +202,14 @@ def _refuse_variants(
     text: Mapping[str, Any], rope: Mapping[str, Any], vision: Mapping[str, Any]
 ) -> None:
     """Refuse what would give other vectors than the network that these weights belong to."""
+    slides = text.get("use_sliding_window") and (
+        text.get("max_window_layers", 0) < text.get("num_hidden_layers", 0)
+    )
     found = {
-        "hidden_act": text.get("hidden_act", "silu"),
-        "hidden_act of vision_config": vision.get("hidden_act", "quick_gelu"),
-        "rope_scaling": rope.get("rope_type", rope.get("type", "default")),
-        "use_sliding_window": bool(text.get("use_sliding_window", False)),
+        "hidden_act": text.get("hidden_act") or "silu",
+        "hidden_act of vision_config": vision.get("hidden_act") or "quick_gelu",
+        "rope_scaling": rope.get("rope_type") or rope.get("type") or "default",
+        "use_sliding_window": bool(slides),
     }
     known: dict[str, tuple[object, ...]] = {
         "hidden_act": ("silu",),

@@ -52,6 +52,9 @@ class UniteTransformer(InputModule):  # type: ignore[misc]
 
     @max_seq_length.setter
     def max_seq_length(self, tokens: int) -> None:
+        longest = self.encoder.config.max_positions
+        if not isinstance(tokens, int) or not 1 <= tokens <= longest:
+            raise ValueError(f"max_seq_length is a number from 1 to {longest}, not {tokens!r}.")
         policy = replace(self.bundle.policy, max_tokens=tokens)
         self.bundle = replace(self.bundle, policy=policy)
         self.preprocessor = Preprocessor(self.tokenizer, policy)
@@ -118,6 +121,8 @@ class UniteTransformer(InputModule):  # type: ignore[misc]
         cache_folder: str | None = None,
         local_files_only: bool = False,
         model_kwargs: Mapping[str, Any] | None = None,
+        processor_kwargs: Mapping[str, Any] | None = None,
+        config_kwargs: Mapping[str, Any] | None = None,
         **_: Any,
     ) -> Self:
         """Load from a model directory or hub id, whole or not at all.
@@ -129,15 +134,19 @@ class UniteTransformer(InputModule):  # type: ignore[misc]
             cache_folder: Where what is downloaded is kept.
             local_files_only: Do not ask the hub.
             model_kwargs: `dtype` or `torch_dtype`, as a name or of torch.
+            processor_kwargs: None is taken.
+            config_kwargs: None is taken.
 
         Raises:
             CheckpointError: There is no such model, it is not whole, or another option is given.
         """
         options = dict(model_kwargs or {})
         kind = options.pop("dtype", options.pop("torch_dtype", None))
+        options |= {**(processor_kwargs or {}), **(config_kwargs or {})}
         if options:
             raise CheckpointError(
-                f"The model takes no {next(iter(options))!r}.", "Of model_kwargs it takes dtype."
+                f"The model takes no {next(iter(options))!r}.",
+                "Of model_kwargs it takes dtype, else nothing; its policy is in unite.json.",
             )
         model = load_model(
             model_name_or_path,

@@ -1,8 +1,11 @@
+import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.data_.sources.conftest import CLIP, Read, bad, good, lines, picture, put
 
+from unite.data.sources import Source, read_source
 from unite.errors import DataError
 from unite.types import Modality
 
@@ -117,8 +120,38 @@ def test_linked_folders_are_read_and_a_loop_ends(folder: Path, read: Read, tmp_p
 
 
 def test_whole_paths_in_a_table_name_their_files(folder: Path, read: Read) -> None:
-    names = [folder / "c.png", folder / "none.png", "/etc/hosts"]
+    linked = folder.parent / "linked"
+    linked.symlink_to(folder)
+    names = [folder / "c.png", folder / "none.png", "/etc/hosts", linked / "a.png"]
     put(folder / "captions.csv", "file,text\n" + "".join(f"{name},t\n" for name in names))
-    found = read(folder)
-    assert good(found)[0].candidate.images == (str(folder / "c.png"),)
+    found = read(linked)
+    one, two, *_ = good(found)
+    assert one.candidate.images == (str(folder / "c.png"),)
+    assert two.candidate.images == (str(folder / "a.png"),)
     assert [row.id for row in bad(found)] == ["captions.csv:2", "captions.csv:3"]
+
+
+def test_a_folder_that_cannot_be_listed_is_a_row(
+    folder: Path, read: Read, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As lost+found of a volume; who is root may list it, so the refusal is made here."""
+    (folder / "lost+found").mkdir()
+    scandir = os.scandir
+
+    def refuse(path: Path) -> Any:
+        if path.name == "lost+found":
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    found = read(folder)
+    assert [pair.query.text for pair in good(found)] == ["a red square", "a clip"]
+    assert bad(found)[-1].error == "lost+found cannot be listed: Permission denied."
+
+
+def test_a_table_that_breaks_off_gives_what_came_before(folder: Path, tmp_path: Path) -> None:
+    put(folder / "captions.json", '[{"image": "c.png", "caption": "one"}, {"image": ')
+    rows = read_source(Source(path=folder, kind="folder"), "named", tmp_path / "extracted")
+    assert good([next(rows)])[0].query.text == "one"
+    with pytest.raises(DataError, match="not valid JSON in row 2"):
+        next(rows)

@@ -12,11 +12,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from unite.data.links import Found, Links
 from unite.data.sources.sides import is_blank
 from unite.data.sources.source import Row, Source
 from unite.data.sources.tables import all_names, read_table
 from unite.errors import DataError, did_you_mean
 from unite.media.suffixes import medium_of
+from unite.paths import absolute
 
 TABLES = tuple(
     f"{stem}{suffix}"
@@ -34,7 +36,7 @@ def files(source: Source) -> list[Path]:
         DataError: It is no folder.
     """
     homes = [source.path, source.media] if source.media else [source.path]
-    return [path for home in homes for path in _walk(home)]
+    return [path for home in homes for path, _ in _walk(home)]
 
 
 def rows(source: Source, extracted: Path) -> Iterator[Row]:
@@ -44,8 +46,14 @@ def rows(source: Source, extracted: Path) -> Iterator[Row]:
         DataError: It is no folder, or the table cannot be read or has no such columns.
     """
     root = (source.media or source.path).resolve()
-    kinds = ((path, medium_of(path.name)) for path in _walk(root))
-    media = {path.relative_to(root).as_posix(): kind for path, kind in kinds if kind}
+    media: dict[str, str] = {}
+    unlisted: list[tuple[str, OSError]] = []
+    for path, error in _walk(root):
+        name = path.relative_to(root).as_posix()
+        if error is not None:
+            unlisted.append((name, error))
+        elif kind := medium_of(path.name):
+            media[name] = kind
     told: set[str] = set()
     for name in TABLES:
         if (source.path / name).is_file():
@@ -55,26 +63,40 @@ def rows(source: Source, extracted: Path) -> Iterator[Row]:
     for number, (file, kind) in enumerate(media.items(), 1):
         if file not in told:
             yield Row(number, file, _beside(root / file, kind), root)
+    for number, (name, error) in enumerate(unlisted, len(media) + 1):
+        yield Row(number, name, DataError(f"{name} cannot be listed: {error.strerror}."))
 
 
-def _walk(folder: Path, above: tuple[str, ...] = ()) -> Iterator[Path]:
-    """All files in the order of their paths; what begins with a dot is hidden.
+def _walk(folder: Path) -> Iterator[Found]:
+    """All files in the order of their paths, and folders that cannot be listed, with the reason.
 
-    Links are followed, but for those that lead back to a folder above.
+    What begins with a dot is hidden; linked folders are followed where they lead elsewhere.
     """
-    folder = folder.resolve() if not above else folder
+    folder = folder.resolve()
     if not folder.is_dir():
         raise DataError(f"{folder} is no folder.", "Name a folder of media.")
-    here = os.path.realpath(folder)
-    if here in above:
+    return _files(folder, Links(folder))
+
+
+def _files(folder: Path, links: Links) -> Iterator[Found]:
+    try:
+        with os.scandir(folder) as entries:
+            seen = sorted((one.name, _is_folder(one)) for one in entries)
+    except OSError as error:
+        yield folder, error
         return
-    with os.scandir(folder) as entries:
-        found = sorted((entry.name, entry.is_dir()) for entry in entries)
-    seen = [(name, is_folder) for name, is_folder in found if not name.startswith(".")]
-    yield from (folder / name for name, is_folder in seen if not is_folder)
-    for name, is_folder in seen:
-        if is_folder:
-            yield from _walk(folder / name, (*above, here))
+    shown = [(folder / name, is_folder) for name, is_folder in seen if not name.startswith(".")]
+    yield from ((path, None) for path, is_folder in shown if not is_folder)
+    for path, is_folder in shown:
+        if is_folder and links.admit(path):
+            yield from _files(path, links)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
 
 
 def _beside(path: Path, kind: str) -> Any:
@@ -98,6 +120,7 @@ def _table(
     names = all_names(path)
     file_columns = _file_columns(path, names, source.candidate)
     columns = _caption_columns(path, names, source.query)
+    homes = [f"{home}{os.sep}" for home in (absolute(source.media or source.path), root)]
     for number, cells in read_table(path):
         place = f"{path.name}:{number}"
         if not isinstance(cells, dict):
@@ -106,8 +129,9 @@ def _table(
             continue
         named = (cells.get(column) for column in file_columns)
         file = os.path.normpath(str(next(filter(None, named), ".")))
-        if Path(file).is_relative_to(root):  # a whole path, which no other name can be
-            file = Path(file).relative_to(root).as_posix()
+        for home in homes:  # of whole paths, as they are written or as they are without links
+            if file.startswith(home):
+                file = file.removeprefix(home)
         for value in _pairs(file, cells, columns, media):
             yield Row(number, place, value, root), file
 

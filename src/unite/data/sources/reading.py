@@ -101,13 +101,14 @@ def _told(row: Any) -> Any:
     """The row without its blank texts: a side of nothing else has nothing that it could ask."""
     if not isinstance(row, Mapping):
         return row
-    sides = {key: row[key] for key in ("query", "candidate", "negative") if key in row}
-    return {**row, **{key: _unblanked(side) for key, side in sides.items()}}
+    told = {key: _unblanked(row[key]) for key in ("query", "candidate", "negative") if key in row}
+    return row if all(told[key] is row[key] for key in told) else {**row, **told}
 
 
 def _unblanked(side: Any) -> Any:
     if isinstance(side, list):
-        return [_unblanked(one) for one in side]
+        told = [_unblanked(one) for one in side]
+        return side if all(one is other for one, other in zip(told, side, strict=True)) else told
     if isinstance(side, Mapping) and is_blank(side.get("text")):
         return {key: value for key, value in side.items() if key != "text"}
     return side

@@ -96,7 +96,8 @@ def _samples(shard: Path) -> Iterator[tuple[dict[str, Any], DataError | None]]:
     with shard.open("rb") as stream:  # opened here, since the library leaves its files open
         members = library.tar_file_expander([{"url": str(shard), "stream": stream}])
         for sample in library.group_by_keys(members, handler=go_on):
-            fault = DataError(f"It is no sample: {faults[0].args[0]}.") if faults else None
+            names = [str(error.args[0]).partition(": ")[0] for error in faults]
+            fault = DataError(f"Two of its members are {names[0]}.") if names else None
             faults.clear()
             yield sample, fault
 

@@ -54,12 +54,19 @@ def all_names(path: Path) -> list[str]:
     """The columns of a table; of JSON those of all its rows, which are read for it.
 
     Raises:
-        DataError: It cannot be read.
+        DataError: It cannot be read; of JSON that breaks off the rows before tell.
     """
     if path.suffix.lower() not in (".json", ".jsonl"):
         return column_names(path)
-    rows = (row for _, row in read_rows(path) if isinstance(row, dict))
-    return list(dict.fromkeys(name for row in rows for name in row))
+    names: dict[str, None] = {}
+    try:
+        for _, row in read_rows(path):
+            if isinstance(row, dict):
+                names |= dict.fromkeys(row)
+    except DataError:
+        if not names:
+            raise
+    return list(names)
 
 
 def _parquet(path: Path) -> Iterator[tuple[int, Any]]:
