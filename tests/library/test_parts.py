@@ -97,4 +97,11 @@ def test_a_listed_medium_that_changed_has_another_digest(tmp_path: Path, address
 
 def test_an_item_file_that_is_no_text(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="not UTF-8"):
-        read(write(tmp_path / "items.jsonl", b'{"id": "\xff"}'))
+        read(write(tmp_path / "items.jsonl", '{"id": "1", "text": "a"}'.encode("utf-16")))
+
+
+def test_a_line_that_is_no_text_leaves_its_neighbours(tmp_path: Path) -> None:
+    lines = [b'{"id": "a", "text": "a"}', b'{"id": "\xff"}', b'{"id": "c", "text": "c"}']
+    found = read(write(tmp_path / "items.jsonl", b"\n".join(lines)))
+    assert [part.record.id.partition("#")[2] for part in found.parts] == ["a", "c"]
+    assert "not UTF-8" in found.failed[f"{tmp_path / 'items.jsonl'}#2"]

@@ -232,13 +232,15 @@ def by_the_book(
             for other in pairs
             if other.query_id == own.query_id or other.query == own.query
         }
+        known_as = {own.query_id, *meanings(content_id(own.query))}
+        asking = [other.query for other in pairs if other.candidate_id in known_as]
         limit = rule.limit(cosine(query, positive))
         ranked = []
         for name, item in corpus.items():
             there = vector(item)
             if (
                 there is not None
-                and item not in (own.query, *own.negatives)
+                and item not in (own.query, *own.negatives, *asking)
                 and not meanings(name) & answers
                 and (rule.any_modality or answered(item) == own.target_modality)
             ):
