@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from unite.evaluation import charts, failures, tables
-from unite.evaluation.report import rows
+from unite.evaluation.report import LOST, rows
 from unite.evaluation.results import Case, Score
 from unite.evaluation.saved import Saved
 from unite.evaluation.tasks import mmeb
@@ -53,7 +53,7 @@ def test_other_sizes_and_failures_are_told() -> None:
     few = replace(score("urban1k/t2i", queries=10), failed_candidates=2)
     (main, *_) = rows([saved(few)])
     assert main.note == (
-        "holds 10 × 10, published 1000 × 1000; 2 items could not be embedded and count as missed"
+        f"holds 10 × 10, published 1000 × 1000; 2 candidates could not be embedded: {LOST}"
     )
 
 
@@ -62,7 +62,7 @@ def test_failures_and_pools_are_told_of_each_run() -> None:
     one = replace(score(task, metric="P@1"), pools=(2, 2))
     runs = [saved(one), saved(replace(one, failed_candidates=3))]
     found = {row.task: row.note for row in rows(runs)}
-    told = "0, 3 items could not be embedded and count as missed"
+    told = f"0, 3 candidates could not be embedded: {LOST}"
     assert found[task] == f"each query among 2 candidates; {told}"
     assert found["mmeb:classification"].endswith(told)
 
@@ -141,3 +141,42 @@ def test_a_sheet_shows_what_came_and_what_was_wanted() -> None:
     assert sections[0].caption == "the answer, shown last, has rank 7"
     (_, _, last) = failures.sections([saved(one=cases, two=cases[:1])])
     assert "could not be embedded" in last.caption
+
+
+def test_runs_over_other_annotations_are_told_apart() -> None:
+    first, second = saved(score("urban1k/t2i")), saved(score("urban1k/t2i"), name="b")
+    one = replace(first, annotations={"urban1k": "1"})
+    (main, *_) = rows([one, replace(second, annotations={"urban1k": "2"})])
+    assert "other annotations: not to be compared" in main.note
+    (main, *_) = rows([one, replace(second, annotations={"urban1k": "1"})])
+    assert "annotations" not in main.note
+    own = [replace(run, scores=[score("mine")]) for run in (first, second)]
+    (main, *_) = rows([replace(run, annotations={"world": str(n)}) for n, run in enumerate(own)])
+    assert "other annotations" in main.note
+
+
+def test_a_mean_over_a_part_of_a_group_is_no_bar() -> None:
+    names = [f"mmeb-{subset}" for part in mmeb.GROUPS["vqa"] for subset in part]
+    whole = saved(*(score(name, metric="P@1") for name in names))
+    part = saved(score("mmeb-ImageNet-1K", metric="P@1"), name="b")
+    other = saved(score("mmeb-Country211", metric="P@1"), name="c")
+    found = rows([whole, part, other])
+    kept = {row.task: row.is_whole for row in found if row.task.startswith("mmeb:")}
+    assert kept["mmeb:vqa"]
+    assert not kept["mmeb:classification"]
+    assert not kept["mmeb:overall"]
+    (classes,) = (row for row in found if row.task == "mmeb:classification")
+    assert "of other tasks in each run" in classes.note
+    drawn = charts.bars(found, ["a", "b", "c"])
+    assert "mmeb:vqa" in drawn
+    assert "mmeb:classification" not in drawn
+
+
+def test_names_tell_runs_apart_and_break_no_table() -> None:
+    runs = [saved(score("docci/t2i"), name=name, model="a|b\n<i>") for name in ("x/run", "y/run")]
+    names = tables.labels(runs)
+    assert len(set(names)) == 2
+    assert all(path in name for path, name in zip(("x/run", "y/run"), names, strict=True))
+    lines = tables.markdown(runs, rows(runs)).split("\n")
+    head = next(line for line in lines if line.startswith("| task"))
+    assert head.count(" | ") == 5

@@ -308,3 +308,18 @@ def test_the_order_of_queries_and_candidates_changes_nothing() -> None:
         [task({n: {2 - i} for i, n in enumerate(names)}, gallery[::-1])], lambda n: Compass(same)
     )
     assert straight.results[0].score == turned.results[0].score
+
+
+class Stretched(Compass):
+    """Vectors of other lengths than 1."""
+
+    def embed(self, items: Iterable[Item]) -> Iterator[Embedding]:
+        for number, part in enumerate(super().embed(items), 1):
+            assert part.vector is not None
+            yield Embedding(part.vector * np.float32(number))
+
+
+def test_the_length_of_a_vector_decides_nothing() -> None:
+    of = task({"a": {0}, "b": {1}}, PICTURES)
+    (long,), (plain,) = run_tasks(Stretched(ANGLES), [of]), run_tasks(Compass(ANGLES), [of])
+    assert long.metrics == plain.metrics

@@ -27,7 +27,8 @@ def save(
     settings: dict = SETTINGS,
 ) -> None:
     done = run(tasks, lambda nframes: Compass({**ANGLES, **(changed or {})}))
-    write_run(path, done, model="m", benchmarks=[URBAN], data=path.parent,
+    annotations = {URBAN.name: URBAN.fingerprint(path.parent)}
+    write_run(path, done, model="m", benchmarks=[URBAN], annotations=annotations,
               settings=settings)  # fmt: skip
 
 
@@ -156,3 +157,16 @@ def test_queries_about_one_medium_are_paired_together(tmp_path: Path) -> None:
     assert one.difference.mean == pytest.approx(2 / 3)
     assert one.difference.queries == 3
     assert one.difference.p == 1.0  # both changes are one medium's: one coin
+
+
+def test_other_versions_and_frames_are_told(tmp_path: Path) -> None:
+    first, second = tmp_path / "a.json", tmp_path / "b.json"
+    save(first)
+    save(second)
+    row = json.loads(second.read_text())
+    row["versions"]["numpy"], row["model_ids"] = "0.1", {"48": "compass"}
+    second.write_text(json.dumps(row))
+    frames, numpy = compare(first, second).notes
+    assert frames == "frames: the model's own and 48"
+    assert numpy.startswith("numpy: ")
+    assert numpy.endswith(" and 0.1")

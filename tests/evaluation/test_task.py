@@ -70,3 +70,17 @@ def test_a_candidate_of_two_tasks_is_one_and_answers_the_queries_of_both() -> No
 def test_mixed_tasks_are_not_mixed_again() -> None:
     images = task("i", PICTURES)
     assert union([images, union([images])]) == union([images])
+
+
+def test_a_query_that_is_a_candidate_elsewhere_does_not_find_itself() -> None:
+    """Both directions of a set: a perfect model is perfect in the union too."""
+    words = tuple(Item(text=f"w{n}", id=str(n)) for n in range(2))
+    asked = replace(words[0], instruction="find the picture:"), words[1]
+    there = replace(task("t2i", PICTURES), queries=asked)
+    back = replace(task("i2t", words), queries=PICTURES)
+    mixed = union([there, back])
+    assert mixed.excluded == tuple(frozenset({n}) for n in (2, 3, 0, 1))
+    encoder = Compass({"w0": 0.0, "p0": 0.01, "w1": 1.0, "p1": 1.01})
+    assert [score.main for score in run_tasks(encoder, [there, back, mixed])] == [1.0, 1.0, 1.0]
+    found = union([replace(there, queries=PICTURES)])  # each asks for itself: it counts
+    assert not found.excluded

@@ -91,3 +91,12 @@ def test_a_picture_in_memory_is_known_by_its_pixels() -> None:
 
 def test_a_name_that_no_file_can_have_is_a_key_as_well() -> None:
     assert item_key(Item(images=("a\0b",))) != item_key(Item(images=("a",)))
+
+
+def test_an_empty_shard_is_embedded_again(tmp_path: Path) -> None:
+    cache = VectorCache(tmp_path, "m")
+    cache.add("a", vector(1))
+    cache.flush()
+    (shard,) = (tmp_path / "m").glob("*.npy")
+    shard.write_bytes(b"")  # as a power cut may leave it
+    assert "a" not in VectorCache(tmp_path, "m")

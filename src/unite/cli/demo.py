@@ -156,8 +156,11 @@ def _scores(directory: Path, column: str, model: Path, world: Path) -> list[Scor
 
     path = directory / "scores" / f"{column.replace(' ', '')}.json"
     if not path.exists():
-        run, benchmarks = evaluate_world(str(model), world), [benchmark_named(WORLD)]
-        write_run(path, run, model=column, benchmarks=benchmarks, data=world, settings={"seed": 0})
+        known = benchmark_named(WORLD)
+        annotations = {known.name: known.fingerprint(world)}
+        run = evaluate_world(str(model), world)
+        write_run(path, run, model=column, benchmarks=[known], annotations=annotations,
+                  settings={"seed": 0})  # fmt: skip
     return read_run(path).scores
 
 

@@ -62,7 +62,7 @@ def run(
     mixed: Annotated[
         bool, typer.Option("--mixed", help="Ask all queries of all galleries together as well.")
     ] = False,
-    seed: Annotated[int, typer.Option(help="Random seed of the bootstrap intervals.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Random seed of the bootstrap intervals.")] = 0,
 ) -> None:
     """Run every task of some suites and print R@1, R@5 and R@10.
 
@@ -74,10 +74,13 @@ def run(
     from unite.cli import eval_tables
     from unite.cli.evaluate import evaluate
     from unite.evaluation.registry import read_all, select
+    from unite.evaluation.report import LOST, sizes_that_differ
     from unite.evaluation.saved import write_run
     from unite.evaluation.task import union
 
     benchmarks = select(suites)
+    # Taken now: a file that changes while a model embeds is not what was asked.
+    annotations = {one.name: one.fingerprint(data) for one in benchmarks}
     tasks = read_all(benchmarks, data)
     if mixed:
         tasks.append(union(tasks))
@@ -88,15 +91,29 @@ def run(
     if out is not None:
         settings = {"dtype": " and ".join(done.dtypes), "seed": seed, "mixed": mixed,
                     "dual softmax": dual_softmax}  # fmt: skip
-        write_run(out, done, model=model, benchmarks=benchmarks, data=data, settings=settings)
+        write_run(
+            out,
+            done,
+            model=model,
+            benchmarks=benchmarks,
+            annotations=annotations,
+            settings=settings,
+        )
     scores = [result.score for result in done.results]
     console = Console()
     for split in dict.fromkeys(score.split for score in scores):
         one = [score for score in scores if score.split == split]
         console.print(eval_tables.scores(split, {model: one}))
-    failed = sum(len(result.failures) for result in done.results)
-    if failed:
-        typer.echo(f"unite: {failed} items could not be embedded and count as missed", err=True)
+    queries = sum(score.failed_queries for score in scores)
+    candidates = sum(score.failed_candidates for score in scores)
+    if queries:
+        typer.echo(f"unite: {queries} queries could not be embedded: missed", err=True)
+    if candidates:
+        typer.echo(f"unite: {candidates} candidates could not be embedded: {LOST}", err=True)
+    for score in scores:
+        for said in sizes_that_differ(score):
+            typer.echo(f"unite: {score.task} {said}", err=True)
+    if queries or candidates:
         raise typer.Exit(SOME_FAILED)
 
 
@@ -104,7 +121,7 @@ def run(
 def compare(
     first: Annotated[Path, typer.Argument(help="JSON of a run.")],
     second: Annotated[Path, typer.Argument(help="JSON of another.")],
-    seed: Annotated[int, typer.Option(help="Of permutations and resamples.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Of permutations and resamples.")] = 0,
     as_json: Json = False,
 ) -> None:
     """Compare two runs task by task, with a paired permutation test."""

@@ -36,7 +36,7 @@ def bars(rows: Sequence[Row], names: Sequence[str]) -> str:
     Raises:
         DataError: matplotlib is not installed.
     """
-    shown = [row for row in rows if row.is_main]
+    shown = [row for row in rows if row.is_main and row.is_whole]
     height = 0.8 / max(1, len(names))
     figure, axes = _figure((8.5, 1.2 + 0.32 * len(shown) * max(1, len(names)) ** 0.5))
     place_R = np.arange(len(shown))
@@ -73,7 +73,8 @@ def radar(rows: Sequence[Row], names: Sequence[str]) -> str | None:
     Raises:
         DataError: matplotlib is not installed.
     """
-    shown = [row for row in rows if row.is_main and not row.task.startswith("mmeb-")]
+    main = [row for row in rows if row.is_main and row.is_whole]
+    shown = [row for row in main if not row.task.startswith("mmeb-")]
     if not LEAST_AXES <= len(shown) <= MOST_AXES:
         return None
     angle_R = np.linspace(0, 2 * np.pi, len(shown), endpoint=False)

@@ -95,7 +95,9 @@ def _assert_alike(key: Key, one: Score, other: Score) -> None:
 
 
 def _settings(runs: tuple[Saved, Saved]) -> list[str]:
-    one, other = (run.settings for run in runs)
+    one, other = (
+        {**run.settings, "frames": ", ".join(run.model_ids), **run.versions} for run in runs
+    )
     return [
         f"{name}: {one.get(name, 'not told')} and {other.get(name, 'not told')}"
         for name in dict.fromkeys([*one, *other])

@@ -5,12 +5,28 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from fnmatch import fnmatch
 from pathlib import Path
 
+from unite.data.item_folder import walk
 from unite.errors import DataError
 
 ANNOTATIONS = (".json", ".jsonl", ".jsonlines", ".csv", ".txt", ".parquet")
 """Suffixes of files that say what is asked and what answers it."""
+
+
+def files_below(root: Path) -> list[Path]:
+    """Media beneath a folder in the order of their paths; linked folders are followed.
+
+    Raises:
+        DataError: A folder cannot be listed.
+    """
+    found = []
+    for path, error in walk(root, lambda path: None) if root.is_dir() else ():
+        if error is not None:
+            raise DataError(f"Cannot list {path}: {error.strerror}.", "May one read there?")
+        found.append(path)
+    return sorted(found)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,7 +46,10 @@ class Need:
     optional: bool = False
 
     def there(self, root: Path) -> bool:
-        """Whether it lies beneath the benchmark's folder."""
+        """Whether it lies beneath the benchmark's folder, which links may lead out of."""
+        above, anywhere, name = self.path.rpartition("**/")
+        if anywhere:
+            return any(fnmatch(path.name, name) for path in files_below(root / above))
         return next(root.glob(self.path), None) is not None
 
 

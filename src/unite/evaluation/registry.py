@@ -120,10 +120,19 @@ def _checked(tasks: Sequence[Task], benchmark: Benchmark) -> list[Task]:
         raise DataError(
             f"{benchmark.title} holds no rows.", f"Is it the layout of {benchmark.source}?"
         )
-    wrong = _wrong(tasks)
+    wrong = _misnamed(tasks, benchmark) or _wrong(tasks)
     if wrong is not None:
         raise DataError(f"{benchmark.title}: {wrong}.", f"Get it again from {benchmark.source}.")
     return list(tasks)
+
+
+def _misnamed(tasks: Sequence[Task], benchmark: Benchmark) -> str | None:
+    """Why a set's own task would pass for another benchmark's; None if it would not."""
+    for task in tasks:
+        known = task.name.partition("/")[0]
+        if known in _BY_NAME and known != benchmark.name:
+            return f"a task may not be called {task.name!r}, which is a benchmark's"
+    return None
 
 
 def _wrong(tasks: Sequence[Task]) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from unite.evaluation.facts import Benchmark, Published
+from unite.evaluation.facts import Published
 from unite.evaluation.registry import BENCHMARKS
 from unite.evaluation.results import DEPTHS, Score
 from unite.evaluation.saved import Key, Saved
@@ -15,6 +15,9 @@ _BY_NAME = {benchmark.name: benchmark for benchmark in BENCHMARKS}
 _MOST_POOLED = 1000
 """Candidates of an MMEB query, unless its set has fewer classes."""
 _USUAL = tuple(f"R@{k}" for k in DEPTHS)
+
+LOST = "answers among them are missed, and without the others it is easier"
+"""What it means for a score that candidates could not be embedded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,8 @@ class Row:
         ours: A cell for each run, None where the run has not got the task.
         published: Published scores of the same metric.
         note: What a reader should know.
+        is_whole: Whether it is of all that its name promises; a mean over a part of a group is no
+            bar of a chart.
     """
 
     task: str
@@ -47,6 +52,7 @@ class Row:
     ours: tuple[Cell | None, ...]
     published: tuple[Published, ...]
     note: str = ""
+    is_whole: bool = True
 
 
 def rows(runs: Sequence[Saved]) -> list[Row]:
@@ -54,8 +60,21 @@ def rows(runs: Sequence[Saved]) -> list[Row]:
     scores = [{(score.task, score.split): score for score in run.scores} for run in runs]
     keys = list(dict.fromkeys(key for known in scores for key in known))
     keys.sort(key=lambda key: _place(key[0]))
-    found = [row for key in keys for row in _task_rows(key, [known.get(key) for known in scores])]
+    found = [
+        row
+        for key in keys
+        for row in _task_rows(key, [known.get(key) for known in scores], alike=_alike(key, runs))
+    ]
     return [*found, *_groups(scores)]
+
+
+def _alike(key: Key, runs: Sequence[Saved]) -> bool:
+    """Whether all runs that have a task read the same annotations of it."""
+    having = [run for run in runs if any((one.task, one.split) == key for one in run.scores)]
+    name = key[0].partition("/")[0]
+    # A task that no benchmark is named for is one of a world's own.
+    told = [run.annotations.get(name, run.annotations.get("world")) for run in having]
+    return len(set(told)) == 1
 
 
 def _place(task: str) -> int:
@@ -64,11 +83,11 @@ def _place(task: str) -> int:
     return names.index(name) if name in _BY_NAME else len(names)
 
 
-def _task_rows(key: Key, scores: Sequence[Score | None]) -> list[Row]:
+def _task_rows(key: Key, scores: Sequence[Score | None], *, alike: bool) -> list[Row]:
     benchmark = _BY_NAME.get(key[0].partition("/")[0])
     metrics = benchmark.metrics if benchmark else _USUAL
     published = benchmark.published if benchmark else ()
-    note = _note(key[0], benchmark, scores)
+    note = _note(scores, alike=alike)
     plain = [
         Row(key[0], key[1], metric, place == 0, tuple(_cell(score, metric) for score in scores),
             tuple(one for one in published if one.task == key[0] and one.metric == metric),
@@ -91,28 +110,38 @@ def _cell(score: Score | None, metric: str) -> Cell | None:
     return Cell(100 * score.metrics[metric], 100 * low, 100 * high)
 
 
-def _note(task: str, benchmark: Benchmark | None, scores: Sequence[Score | None]) -> str:
-    """Sizes that differ from the published ones, and items that failed."""
+def sizes_that_differ(*scores: Score) -> list[str]:
+    """What is said of one task's scores whose sizes are not the published ones; else nothing."""
+    name, _, way = scores[0].task.partition("/")
+    expected = _BY_NAME[name].sizes.get(way) if name in _BY_NAME else None
+    sizes = {(score.queries, _candidates(score, expected)) for score in scores}
+    if not expected or sizes == {expected}:
+        return []
+    held = ", ".join(f"{queries} × {candidates}" for queries, candidates in sorted(sizes))
+    return [f"holds {held}, published {expected[0]} × {expected[1]}"]
+
+
+def _note(scores: Sequence[Score | None], *, alike: bool) -> str:
+    """Sizes that differ from the published ones, other annotations, and items that failed."""
     known = [score for score in scores if score is not None]
-    way = task.partition("/")[2]
-    expected = benchmark.sizes.get(way) if benchmark else None
-    said = []
-    sizes = {(score.queries, _candidates(score, expected)) for score in known}
-    if expected and sizes != {expected}:
-        held = ", ".join(f"{queries} × {candidates}" for queries, candidates in sorted(sizes))
-        said.append(f"holds {held}, published {expected[0]} × {expected[1]}")
+    said = sizes_that_differ(*known)
     pools = {score.pools for score in known if score.pools and min(score.pools) != _MOST_POOLED}
     said += [f"each query among {_range(*pool)} candidates" for pool in sorted(pools)]
+    said += [] if alike else ["the runs read other annotations: not to be compared"]
     said += _failed([[score] if score else [] for score in scores])
     return "; ".join(said)
 
 
 def _failed(scores: Sequence[Sequence[Score]]) -> list[str]:
     """How many items each run could not embed; nothing if there are none."""
-    counts = [sum(one.failed_queries + one.failed_candidates for one in run) for run in scores]
-    if not any(counts):
-        return []
-    return [f"{', '.join(map(str, counts))} items could not be embedded and count as missed"]
+    queries = [sum(one.failed_queries for one in run) for run in scores]
+    candidates = [sum(one.failed_candidates for one in run) for run in scores]
+    said = []
+    if any(queries):
+        said.append(f"{', '.join(map(str, queries))} queries could not be embedded: missed")
+    if any(candidates):
+        said.append(f"{', '.join(map(str, candidates))} candidates could not be embedded: {LOST}")
+    return said
 
 
 def _candidates(score: Score, expected: tuple[int, int] | None) -> int:
@@ -159,5 +188,8 @@ def _group(name: str, subsets: set[str], scores: Sequence[dict[Key, Score]]) -> 
     published = tuple(one for one in mmeb.AVERAGES if one.task == name)
     part = ", ".join(f"{count} of {len(subsets)}" for count in counts)
     said = [] if whole else [f"mean of {part} tasks only; no published mean stands beside it"]
+    asked = {frozenset(score.task for score in members) for members in ours if members}
+    if len(asked) > 1:
+        said.append("of other tasks in each run: not to be compared")
     note = "; ".join([*said, *_failed(ours)])
-    return Row(name, "", "P@1", True, cells, published if whole else (), note)
+    return Row(name, "", "P@1", True, cells, published if whole else (), note, is_whole=whole)

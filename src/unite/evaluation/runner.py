@@ -27,6 +27,9 @@ _Wanted = dict[int | None, dict[str, Item]]
 _Keys = Sequence[Sequence[str]]
 """Names of the contents of each task's items: media are looked at once."""
 
+_UNIT = 1e-3
+"""How far from 1 the length of a vector may be by rounding."""
+
 
 @dataclass(frozen=True, slots=True)
 class Side:
@@ -168,7 +171,9 @@ def _sound(result: Embedding, dim: int) -> tuple[Vector | None, str]:
         return None, f"the vector has the shape {result.vector.shape} and not ({dim},)"
     if not np.isfinite(result.vector).all() or not result.vector.any():
         return None, "the vector is not finite or has no direction"
-    return result.vector, ""
+    length = float(np.linalg.norm(result.vector))
+    # Ranks are by cosine, whatever an encoder makes of length; unit vectors stay to the bit.
+    return (result.vector if abs(length - 1) < _UNIT else result.vector / length), ""
 
 
 def _vectors(

@@ -73,7 +73,7 @@ def write_run(
     *,
     model: str,
     benchmarks: Sequence[Benchmark],
-    data: Path,
+    annotations: Mapping[str, str],
     settings: Mapping[str, Any],
 ) -> None:
     """Write a run, each file atomically; the JSON comes last and holds a hash of the ranks.
@@ -83,7 +83,7 @@ def write_run(
         run: The results.
         model: What the user called the model.
         benchmarks: What was run.
-        data: The data folder they were read from.
+        annotations: The fingerprint of each when it was read.
         settings: What the run was told.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -94,7 +94,7 @@ def write_run(
         "model_ids": {_frames(nframes): name for nframes, name in run.model_ids.items()},
         "versions": versions(),
         "settings": dict(settings),
-        "benchmarks": {one.name: _source(one, data) for one in benchmarks},
+        "benchmarks": {one.name: _source(one, annotations) for one in benchmarks},
         "ranks": file_digest(ranks_path(path)),
         "scores": [result.score.to_json() for result in run.results],
         "failures": [
@@ -172,11 +172,11 @@ def read_ranks(run: Saved) -> dict[Key, dict[str, Asked]]:
     return found
 
 
-def _source(benchmark: Benchmark, data: Path) -> dict[str, str]:
+def _source(benchmark: Benchmark, annotations: Mapping[str, str]) -> dict[str, str]:
     return {
         "revision": benchmark.revision,
         "source": benchmark.source,
-        "annotations": benchmark.fingerprint(data),
+        "annotations": annotations[benchmark.name],
     }
 
 

@@ -14,12 +14,14 @@ APPROXIMATE = "~"
 
 
 def labels(runs: Sequence[Saved]) -> list[str]:
-    """A name for each run: its model, with its file where two have the same."""
+    """A name for each run: its model, with its file or its path where two have the same."""
     names = [run.model for run in runs]
-    return [
-        f"{run.model} ({run.path.stem})" if names.count(run.model) > 1 else run.model
-        for run in runs
-    ]
+    for places in ([run.path.stem for run in runs], [str(run.path) for run in runs]):
+        names = [
+            f"{run.model} ({place})" if names.count(name) > 1 else name
+            for run, name, place in zip(runs, names, places, strict=True)
+        ]
+    return names
 
 
 def cell(value: Cell | None) -> str:
@@ -68,7 +70,7 @@ def markdown(runs: Sequence[Saved], rows: Sequence[Row]) -> str:
         "Percent; in brackets the bootstrap interval at 95 %. "
         f"{APPROXIMATE} was read off a chart (±0.4). Main scores are bold.",
         "",
-        f"| {' | '.join(head)} |",
+        _written(head),
         "|---|---|" + "--:|" * len(names) + "---|---|",
         *(_line(row) for row in rows),
         "",
@@ -88,7 +90,13 @@ def _line(row: Row) -> str:
     name = f"{row.task} ({row.split})" if row.split else row.task
     values = [f"**{cell(one)}**" if row.is_main else cell(one) for one in row.ours]
     cells = [name, row.metric, *values, beside(row.published), row.note]
-    return "| " + " | ".join(text.replace("|", "\\|") for text in cells) + " |"
+    return _written(cells)
+
+
+def _written(cells: Sequence[str]) -> str:
+    """A line of a table, whatever its cells hold."""
+    plain = (" ".join(text.split()).replace("|", "\\|") for text in cells)
+    return f"| {' | '.join(plain)} |"
 
 
 def html(runs: Sequence[Saved], rows: Sequence[Row], pictures: Sequence[str] = ()) -> str:

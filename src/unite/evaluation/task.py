@@ -78,7 +78,8 @@ class Task:
 def union(tasks: Sequence[Task], name: str = "all galleries") -> Task:
     """Ask the queries of several tasks of all their candidates together.
 
-    A candidate that several tasks hold is there once, and stands for itself alone. One of another
+    A candidate that several tasks hold is there once, and stands for itself alone. A query that is
+    a candidate elsewhere does not find itself, where the other direction is asked. One of another
     task may answer a query as well without being known to; scores of a union are comparable
     between models, not with those of its parts.
 
@@ -91,10 +92,10 @@ def union(tasks: Sequence[Task], name: str = "all galleries") -> Task:
         DataError: A task has a gallery for each query, or the frames differ.
     """
     parts = [task for task in tasks if task.family != MIXED]
-    own = [task.name for task in parts if task.pools is not None or task.excluded]
-    if own:
+    ruled = [task.name for task in parts if task.pools is not None or task.excluded]
+    if ruled:
         raise DataError(
-            f"{own[0]} has rules of its own on what counts for a query, and cannot be mixed.",
+            f"{ruled[0]} has rules of its own on what counts for a query, and cannot be mixed.",
             "Run it by a command of its own, without mixing.",
         )
     frames = {task.nframes for task in parts if _has_clips(task)}
@@ -108,21 +109,33 @@ def union(tasks: Sequence[Task], name: str = "all galleries") -> Task:
         for item in task.candidates:
             gallery.setdefault(content_id(item), replace(item, id=_id(task, item)))
     number = {content: place for place, content in enumerate(gallery)}
+    positives = tuple(
+        frozenset(number[content_id(task.candidates[answer])] for answer in answers)
+        for task in parts
+        for answers in task.positives
+    )
+    own = (number.get(_shown(item)) for task in parts for item in task.queries)
+    excluded = tuple(
+        frozenset(() if place is None else {place}) - answers
+        for place, answers in zip(own, positives, strict=True)
+    )
     return Task(
         name=name,
         split="+".join(dict.fromkeys(task.split for task in parts)),
         family=MIXED,
         queries=tuple(replace(item, id=_id(task, item)) for task in parts for item in task.queries),
         candidates=tuple(gallery.values()),
-        positives=tuple(
-            frozenset(number[content_id(task.candidates[answer])] for answer in answers)
-            for task in parts
-            for answers in task.positives
-        ),
+        positives=positives,
         target_modality=tuple(target for task in parts for target in task.target_modality),
         nframes=frames.pop() if frames else None,
         query_groups=tuple(_query_groups(parts)) if any(t.query_groups for t in parts) else (),
+        excluded=excluded if any(excluded) else (),
     )
+
+
+def _shown(item: Item) -> str:
+    """What a candidate's content id is that shows what a query shows."""
+    return content_id(replace(item, instruction=None))
 
 
 def _query_groups(parts: Sequence[Task]) -> Iterator[int]:

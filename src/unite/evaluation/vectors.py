@@ -113,7 +113,7 @@ class VectorCache:
         self._fresh.clear()
 
     def _open(self, names: Path) -> None:
-        with suppress(OSError, ValueError):  # not whole: what it held is embedded again
+        with suppress(OSError, ValueError, EOFError):  # not whole: what it held is embedded again
             keys: Sequence[str] = json.loads(names.read_text(encoding="utf-8"))
             shard_ND = np.load(names.with_suffix(".npy"), mmap_mode="r")
             self._places.update({key: (shard_ND, row) for row, key in enumerate(keys)})

@@ -135,3 +135,48 @@ def test_carebench_without_one_key_for_a_part_is_told(
     carebench(tmp_path, {"video": "1.mp4", "caption": "a", **keys})
     with pytest.raises(DataError, match="spatial"):
         registry.read(registry.benchmark_named("carebench-spatial"), tmp_path)
+
+
+@pytest.mark.parametrize("name", ["msrvtt", "msvd", "didemo"])
+def test_clips_may_lie_in_a_linked_folder(tmp_path: Path, name: str) -> None:
+    benchmark = registry.benchmark_named(name)
+    root, disk = benchmark.root(tmp_path), tmp_path / "disk" / "deep"
+    root.mkdir()
+    disk.mkdir(parents=True)
+    (root / "videos").symlink_to(disk.parent)
+    suffix = ".avi" if name == "msvd" else ".mp4"
+    clip = disk / f"video1{suffix}"
+    if name == "msrvtt":
+        (root / "MSRVTT_JSFUSION_test.csv").write_text("video_id,sentence\nvideo1,a\n")
+    elif name == "msvd":
+        (root / "test_list.txt").write_text("video1\n")
+        (root / "AllVideoDescriptions.txt").write_text("video1 a\n")
+    else:
+        (root / "test_data.json").write_text(json.dumps([{"video": "video1", "description": "a"}]))
+    if name != "didemo":
+        assert benchmark.missing(tmp_path)
+    clip.touch()
+    assert not benchmark.missing(tmp_path)
+    there, _ = registry.read(benchmark, tmp_path)
+    assert Path(there.candidates[0].videos[0].path).resolve() == clip
+
+
+def test_a_sidecar_is_no_clip(tmp_path: Path) -> None:
+    root = tmp_path / "DiDeMo"
+    (root / "videos").mkdir(parents=True)
+    for suffix in (".mov", ".mp4", ".srt", ".webp", ".txt"):
+        (root / "videos" / f"1{suffix}").touch()
+    (root / "test_data.json").write_text(json.dumps([{"video": "1.avi", "description": "a"}]))
+    there, _ = registry.read(registry.benchmark_named("didemo"), tmp_path)
+    assert there.candidates[0].videos[0].path.endswith("/1.mov")
+
+
+def test_an_unclosed_quote_does_not_swallow_questions(tmp_path: Path) -> None:
+    root = tmp_path / "MSRVTT"
+    root.mkdir()
+    (root / "video1.mp4").touch()
+    (root / "MSRVTT_JSFUSION_test.csv").write_text(
+        'video_id,sentence\nvideo1,a\nvideo2,"b\nvideo3,c\n'
+    )
+    with pytest.raises(DataError, match="breaks off in row 2: a quote"):
+        registry.read(registry.benchmark_named("msrvtt"), tmp_path)

@@ -72,3 +72,16 @@ def test_another_layout_is_told(tmp_path: Path, row: dict[str, Any]) -> None:
     subset(tmp_path, "GQA", [row])
     with pytest.raises(DataError, match="layout of MMEB GQA"):
         registry.read(registry.benchmark_named("mmeb-GQA"), tmp_path)
+
+
+def test_questions_about_one_picture_are_one_group(tmp_path: Path) -> None:
+    rows = [
+        {"qry_text": f"{n}?", "qry_img_path": name, "tgt_text": ["a"], "tgt_img_path": [""]}
+        for n, name in enumerate(("1.png", "2.png", "1.png", "", ""))
+    ]
+    subset(tmp_path, "GQA", rows)
+    (task,) = registry.read(registry.benchmark_named("mmeb-GQA"), tmp_path)
+    assert task.query_groups == (0, 1, 0, 2, 3)
+    subset(tmp_path / "alone", "GQA", rows[:2])
+    (task,) = registry.read(registry.benchmark_named("mmeb-GQA"), tmp_path / "alone")
+    assert task.query_groups == ()

@@ -25,6 +25,7 @@ def test_triplets_by_hand(tmp_path: Path, scored: Scored) -> None:
     assert result.score.main_score == "R@1"
     assert result.score.metrics["R@50"] == 1.0
     assert result.hits[1][0][0] == "01/D"
+    assert result.query_groups == (0, 1, 0)  # two changes of one clip
 
 
 def test_a_query_is_the_clip_and_the_change(tmp_path: Path) -> None:
@@ -42,8 +43,20 @@ def test_another_table_is_told(tmp_path: Path) -> None:
         registry.read(registry.benchmark_named("webvid-covr"), tmp_path)
 
 
-@pytest.mark.parametrize("row", ["01/A,01/B,", "01/A,01/B,  ", "01/A,,to b", "01/A,01/B"])
-def test_a_row_that_lacks_a_part_is_told(tmp_path: Path, row: str) -> None:
+LACKING = "no source, no target or no change"
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ("01/A,01/B,", LACKING),
+        ("01/A,01/B,  ", LACKING),
+        ("01/A,,to b", LACKING),
+        ("01/A,01/B", "Row 2 has not as many cells"),
+        ('01/A,01/B,"to b\n01/A,01/C,to c', "a quote there is never closed"),
+    ],
+)
+def test_a_row_that_lacks_a_part_is_told(tmp_path: Path, row: str, words: str) -> None:
     covr(tmp_path, f"pth1,pth2,edit\n01/A,01/B,to b\n{row}\n")
-    with pytest.raises(DataError, match="no source, no target or no change"):
+    with pytest.raises(DataError, match=words):
         registry.read(registry.benchmark_named("webvid-covr"), tmp_path)

@@ -75,3 +75,27 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
 def test_a_file_that_is_no_task_is_refused_by_name(tmp_path: Path, row: object) -> None:
     with pytest.raises(DataError, match=r"task\.json"):
         read_task(write(tmp_path, row))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"positives": {"q1": "y", "q2": ["z"]}}, "are a list of ids"),
+        ({"excluded": {"q2": ["z"]}}, "answers the query 'q2' and is excluded"),
+        ({"exclude": {"q2": ["y"]}}, "unknown key 'exclude'.*Did you mean 'excluded'"),
+        ({"excluded": {"q3": ["y"]}}, "'q3', which is no query"),
+        ({"positives": {**ROW["positives"], "q3": ["y"]}}, "'q3', which is no query"),
+    ],
+)
+def test_a_slip_in_a_set_of_ones_own_is_told(
+    tmp_path: Path, change: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(DataError, match=words):
+        read_task(write(tmp_path, {**ROW, **change}))
+
+
+@pytest.mark.parametrize("name", ["carebench-general/t2v", "flickr30k", "mmeb-ImageNet-1K"])
+def test_a_set_of_ones_own_does_not_pass_for_a_benchmark(tmp_path: Path, name: str) -> None:
+    write(tmp_path, {**ROW, "task": name})
+    with pytest.raises(DataError, match="which is a benchmark's"):
+        registry.read(registry.benchmark_named("world"), tmp_path)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from unite.errors import DataError
-from unite.evaluation.facts import Benchmark
+from unite.evaluation.facts import Benchmark, files_below
 from unite.evaluation.readers.captioned import Captioned, both_ways, video
 from unite.evaluation.readers.files import as_published, load_json
 from unite.evaluation.task import Task
+from unite.media.suffixes import medium_of
 
 
 def read(benchmark: Benchmark, root: Path) -> list[Task]:
@@ -45,8 +46,8 @@ def _listed(benchmark: Benchmark, path: Path, said: dict[str, list[str]]) -> lis
 
 
 def _clips(folder: Path) -> dict[str, Path]:
-    """Every file by its name and by its name without suffix; full names win."""
-    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    """Every clip by its name and by its name without suffix; full names win, then the first."""
+    paths = [path for path in files_below(folder) if medium_of(path.name) == "video"][::-1]
     return {path.stem: path for path in paths} | {path.name: path for path in paths}
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from unite.data.sources.tables import read_table
 from unite.errors import DataError, ItemError
-from unite.evaluation.facts import Benchmark
+from unite.evaluation.facts import Benchmark, files_below
 
 
 @contextmanager
@@ -35,10 +36,32 @@ def load_json(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
+def table_rows(path: Path) -> Iterator[dict[str, Any]]:
+    """The rows of a table whole: one broken row would be a question that nobody asks.
+
+    Raises:
+        DataError: A row is broken, or the table breaks off.
+    """
+    for _, row in read_table(path):
+        if isinstance(row, DataError):
+            raise row
+        yield row
+
+
+def grouped(names: Sequence[str | None]) -> tuple[int, ...]:
+    """Query groups: equal for equal names, None for one by itself; empty if all are alone."""
+    known: dict[str | int, int] = {}
+    found = tuple(
+        known.setdefault(place if name is None else name, len(known))
+        for place, name in enumerate(names)
+    )
+    return found if len(known) < len(found) else ()
+
+
 def clips_by_name(root: Path, suffixes: tuple[str, ...]) -> Mapping[str, Path]:
     """Every clip beneath a folder by its name without suffix; the first in order of path."""
     found: dict[str, Path] = {}
-    for path in sorted(root.rglob("*")):
+    for path in files_below(root):
         if path.suffix.lower() in suffixes:
             found.setdefault(path.stem, path)
     return found

@@ -10,7 +10,7 @@ from typing import Any
 from unite.data.sources.tables import read_table
 from unite.errors import DataError
 from unite.evaluation.facts import Benchmark
-from unite.evaluation.readers.files import as_published
+from unite.evaluation.readers.files import as_published, grouped
 from unite.evaluation.task import Task
 from unite.prompts import IMAGE_PLACEHOLDER
 from unite.types import Item
@@ -45,6 +45,7 @@ def read(benchmark: Benchmark, root: Path) -> list[Task]:
             positives=tuple(frozenset({pool[0]}) for pool in pools),
             target_modality=tuple(candidates[pool[0]].modality for pool in pools),
             metrics=benchmark.metrics,
+            query_groups=grouped([picture or None for (_, picture), _ in rows]),
             pools=tuple(pools),
         )
     ]

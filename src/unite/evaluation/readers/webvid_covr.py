@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping
 from pathlib import Path
 
 from unite.evaluation.facts import Benchmark
-from unite.evaluation.readers.files import as_published
+from unite.evaluation.readers.files import as_published, grouped, table_rows
 from unite.evaluation.task import Task
 from unite.types import Clip, Item, Modality
 
@@ -17,8 +16,8 @@ CLIPS = Path("8M") / "train"
 def read(benchmark: Benchmark, root: Path) -> list[Task]:
     """Read the composed task: the source clip and the change ask for the target."""
     path = root / benchmark.needs[0].path
-    with as_published(benchmark, path), path.open(encoding="utf-8", newline="") as file:
-        rows = [_triplet(row) for row in csv.DictReader(file)]
+    with as_published(benchmark, path):
+        rows = [_triplet(row) for row in table_rows(path)]
     number = {name: place for place, name in enumerate(sorted({target for _, target, _ in rows}))}
     return [
         Task(
@@ -34,6 +33,7 @@ def read(benchmark: Benchmark, root: Path) -> list[Task]:
             target_modality=(Modality.VIDEO,) * len(rows),
             nframes=benchmark.nframes,
             metrics=benchmark.metrics,
+            query_groups=grouped([source for source, _, _ in rows]),
             excluded=tuple(
                 frozenset({number[source]} if source in number and source != target else ())
                 for source, target, _ in rows

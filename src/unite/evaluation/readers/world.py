@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from unite.data.records import parse_item
-from unite.errors import DataError, ItemError
+from unite.errors import DataError, ItemError, did_you_mean
 from unite.evaluation.facts import Benchmark
 from unite.evaluation.task import Task
+
+_KEYS = {"task", "family", "queries", "candidates", "positives", "excluded"}
 
 
 def read(benchmark: Benchmark, root: Path) -> list[Task]:
@@ -45,6 +47,9 @@ def read_task(path: Path) -> Task:
 
 
 def _task(row: Mapping[str, Any], path: Path) -> Task:
+    unknown = [key for key in row if key not in _KEYS]
+    if unknown:
+        raise ValueError(f"unknown key {unknown[0]!r}. {did_you_mean(unknown[0], _KEYS)}")
     folder = path.parent.resolve()
     queries = tuple(parse_item(query, folder) for query in row["queries"])
     candidates = tuple(parse_item(candidate, folder) for candidate in row["candidates"])
@@ -54,10 +59,15 @@ def _task(row: Mapping[str, Any], path: Path) -> Task:
     positives = tuple(
         frozenset(number[name] for name in row["positives"][str(query.id)]) for query in queries
     )
+    for what in ("positives", "excluded"):
+        _check_named(row.get(what, {}), {str(query.id) for query in queries}, what)
     bare = [query.id for query, answers in zip(queries, positives, strict=True) if not answers]
     if bare:
         raise ValueError(f"nothing answers the query {bare[0]!r}")
     excluded = row.get("excluded", {})
+    for query, names in excluded.items():
+        if both := set(names) & set(row["positives"][query]):
+            raise ValueError(f"{min(both)!r} answers the query {query!r} and is excluded from it")
     return Task(
         name=row["task"],
         split=path.parent.name,
@@ -72,3 +82,12 @@ def _task(row: Mapping[str, Any], path: Path) -> Task:
         if excluded
         else (),
     )
+
+
+def _check_named(names: Mapping[str, Any], queries: set[str], what: str) -> None:
+    """A string would be taken for one id a letter; a name of no query for nothing."""
+    for query, listed in names.items():
+        if not isinstance(listed, list):
+            raise TypeError(f"{what} of {query!r} are a list of ids, not {listed!r}")
+        if query not in queries:
+            raise ValueError(f"{what} name {query!r}, which is no query")
