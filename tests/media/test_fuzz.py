@@ -15,7 +15,7 @@ from unite.types import Clip
 
 from .damage import copies, damaged_media, reference, sound_media
 
-SECONDS = 20.0
+SECONDS = 60.0
 """A worker's first file waits for the import of torch."""
 WHOLE_EACH = 5
 
