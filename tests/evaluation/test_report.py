@@ -175,6 +175,7 @@ def test_a_mean_over_a_part_of_a_group_is_no_bar() -> None:
 def test_names_tell_runs_apart_and_break_no_table() -> None:
     runs = [saved(score("docci/t2i"), name=name, model="a|b\n<i>") for name in ("x/run", "y/run")]
     names = tables.labels(runs)
+    assert tables.labels([runs[0], runs[0]]) == ["a|b\n<i> (1)", "a|b\n<i> (2)"]
     assert len(set(names)) == 2
     assert all(path in name for path, name in zip(("x/run", "y/run"), names, strict=True))
     lines = tables.markdown(runs, rows(runs)).split("\n")

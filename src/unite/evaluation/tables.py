@@ -14,9 +14,13 @@ APPROXIMATE = "~"
 
 
 def labels(runs: Sequence[Saved]) -> list[str]:
-    """A name for each run: its model, with its file or its path where two have the same."""
+    """A name for each run: its model; where two have the same with its file, folder or number."""
     names = [run.model for run in runs]
-    for places in ([run.path.stem for run in runs], [str(run.path) for run in runs]):
+    for places in (
+        [run.path.stem for run in runs],
+        [f"{run.path.parent.name}/{run.path.stem}" for run in runs],
+        [str(number) for number, _ in enumerate(runs, 1)],
+    ):
         names = [
             f"{run.model} ({place})" if names.count(name) > 1 else name
             for run, name, place in zip(runs, names, places, strict=True)
