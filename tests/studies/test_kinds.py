@@ -150,6 +150,8 @@ def test_what_would_be_lost_is_told(tmp_path: Path) -> None:
         sources_in(small(tmp_path, 'one = "a", two = "b"').first)
     with pytest.raises(StudyError, match="'Extra' holds is not known by its name"):
         sources_in(small(tmp_path, 'two = "b"').first)
+    alone = small(tmp_path, 'one = "a", two = "nowhere"', "two = 0")  # one weighs by its size
+    assert sources_in(alone.first).weights == {"NLI": 3, "NQ": 2, "two": 0}
     nothing = small(tmp_path, 'one = "a", two = "nowhere"', "one = 2, two = 0")
     assert sources_in(nothing.first).weights == pytest.approx({"NLI": 1.2, "NQ": 0.8, "two": 0})
 

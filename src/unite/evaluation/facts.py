@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path
@@ -15,18 +15,16 @@ ANNOTATIONS = (".json", ".jsonl", ".jsonlines", ".csv", ".txt", ".parquet")
 """Suffixes of files that say what is asked and what answers it."""
 
 
-def files_below(root: Path) -> list[Path]:
-    """Media beneath a folder in the order of their paths; linked folders are followed.
+def files_below(root: Path) -> Iterator[Path]:
+    """Media beneath a folder, one folder's names at a time; linked folders are followed.
 
     Raises:
         DataError: A folder cannot be listed.
     """
-    found = []
     for path, error in walk(root, lambda path: None) if root.is_dir() else ():
         if error is not None:
             raise DataError(f"Cannot list {path}: {error.strerror}.", "May one read there?")
-        found.append(path)
-    return sorted(found)
+        yield path
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

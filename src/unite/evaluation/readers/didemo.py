@@ -47,7 +47,8 @@ def _listed(benchmark: Benchmark, path: Path, said: dict[str, list[str]]) -> lis
 
 def _clips(folder: Path) -> dict[str, Path]:
     """Every clip by its name and by its name without suffix; full names win, then the first."""
-    paths = [path for path in files_below(folder) if medium_of(path.name) == "video"][::-1]
+    clips = (path for path in files_below(folder) if medium_of(path.name) == "video")
+    paths = sorted(clips, reverse=True)
     return {path.stem: path for path in paths} | {path.name: path for path in paths}
 
 

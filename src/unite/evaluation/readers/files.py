@@ -61,7 +61,7 @@ def grouped(names: Sequence[str | None]) -> tuple[int, ...]:
 def clips_by_name(root: Path, suffixes: tuple[str, ...]) -> Mapping[str, Path]:
     """Every clip beneath a folder by its name without suffix; the first in order of path."""
     found: dict[str, Path] = {}
-    for path in files_below(root):
+    for path in sorted(files_below(root)):
         if path.suffix.lower() in suffixes:
             found.setdefault(path.stem, path)
     return found
