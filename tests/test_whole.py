@@ -35,3 +35,14 @@ def test_an_error_leaves_what_was_there(tmp_path: Path, error: type[BaseExceptio
 def test_an_error_before_anything_is_written_is_the_one_that_comes_out(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError), whole(tmp_path / "none" / "a.txt") as draft:
         draft.write_text("a")
+
+
+def test_two_who_write_one_file_do_not_write_into_each_other(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    with whole(path) as first:
+        first.write_text("first, and longer")
+        with whole(path) as second:
+            second.write_text("second")
+        assert path.read_text() == "second"
+    assert path.read_text() == "first, and longer"
+    assert list(tmp_path.iterdir()) == [path]

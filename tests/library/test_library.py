@@ -84,7 +84,7 @@ def test_a_half_made_library_is_none_and_can_be_made_again(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(module, "_write_atomically", killed)
+        patch.setattr(module, "write_text", killed)
         with pytest.raises(KeyboardInterrupt):
             new_library(path)
     assert not Library.exists(path)

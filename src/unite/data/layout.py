@@ -8,12 +8,12 @@ renamed into place last: until then the directory holds the old store or none, n
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from unite.errors import DataError
+from unite.whole import whole
 
 INDEX = "store.json"
 MEDIA = "media"
@@ -75,14 +75,10 @@ def write_index(directory: Path, index: Index) -> None:
 
 
 def write_whole(path: Path, pieces: Iterable[bytes]) -> Path:
-    """Write a file under another name, see it on disk, and rename it."""
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    with partial.open("wb") as file:
-        for piece in pieces:
-            file.write(piece)
-        file.flush()
-        os.fsync(file.fileno())
-    return partial.replace(path)
+    """Write a file whole or not at all, piece by piece, and give its path."""
+    with whole(path) as draft, draft.open("wb") as file:
+        file.writelines(pieces)
+    return path
 
 
 def tidy(directory: Path, index: Index) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 from unite.data.records import is_address, parse_pair, read_rows, split_lines
 from unite.errors import DataError, ItemError
 from unite.types import Item, Pair
+from unite.whole import whole
 
 _BYTES = "surrogateescape"
 """Bytes that are no UTF-8 are written as they were read."""
@@ -80,12 +81,13 @@ def moved(pair: Pair, folder: Path) -> Pair:
 
 
 def write_lines(path: Path, lines: Iterable[str]) -> None:
-    """Write a text file atomically, a line each."""
+    """Write a text file whole or not at all, a line each."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    with partial.open("w", encoding="utf-8", errors=_BYTES, newline="\n") as file:
+    with (
+        whole(path) as draft,
+        draft.open("w", encoding="utf-8", errors=_BYTES, newline="\n") as file,
+    ):
         file.writelines(f"{line}\n" for line in lines)
-    partial.replace(path)
 
 
 def _lines(path: Path, numbers: set[int]) -> dict[int, str]:

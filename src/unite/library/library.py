@@ -18,6 +18,7 @@ from unite.library.segments import Segmenting
 from unite.paths import absolute
 from unite.stores.opening import create_store, open_store
 from unite.stores.protocol import Store
+from unite.whole import write_text
 
 FORMAT = 1
 FACTS = "library.json"
@@ -123,7 +124,7 @@ class Library:
                 if cls.exists(path):
                     raise LibraryError(f"{path} is a library already.", "Open it.")
                 made = create_store(_location(path, facts), dim)
-                _write_atomically(path / FACTS, json.dumps(asdict(facts), indent=2) + "\n")
+                write_text(path / FACTS, json.dumps(asdict(facts), indent=2) + "\n")
         except (OSError, RuntimeError) as error:  # RuntimeError: how LanceDB reports a full disk
             reason = getattr(error, "strerror", None) or error
             raise LibraryError(f"No library can be made in {path}: {reason}.") from error
@@ -238,13 +239,3 @@ def _check_model(path: Path, facts: LibraryFacts, model_id: str, dim: int) -> No
         f" vector), not with the one given (id {model_id}, {dim} numbers).",
         f"Use -m {facts.model}, or index into a new library.",
     )
-
-
-def _write_atomically(path: Path, text: str) -> None:
-    """Write a file so that it is there whole or not at all."""
-    draft = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    with draft.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)

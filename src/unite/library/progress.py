@@ -44,7 +44,8 @@ def published(folder: Path) -> Iterator[Callable[[Progress], None]]:
             return
         last = time.monotonic()
         with suppress(OSError):  # a full disk is for the vectors to report
-            write_text(file, json.dumps({**asdict(now), "process": os.getpid()}))
+            row = {**asdict(now), "process": os.getpid()}
+            write_text(file, json.dumps(row), lasting=False)
 
     try:
         yield publish

@@ -14,11 +14,11 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
-from uuid import uuid4
 
 from unite.media.source import Limits, file_digest, file_state, name_of, open_source
 from unite.model.preprocess import Grid, Pixels, Seen, see
 from unite.types import Clip
+from unite.whole import whole
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -86,10 +86,9 @@ class VisionCache:
 
         path = self._path(key)
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(f".{uuid4().hex}.partial")  # machines may share the folder
         tensors = {"tokens": tokens_VD.detach().cpu().contiguous()}
-        save_file(tensors, partial, metadata={"grid": json.dumps(grid)})
-        partial.replace(path)
+        with whole(path, lasting=False) as draft:  # what is damaged counts as not there
+            save_file(tensors, draft, metadata={"grid": json.dumps(grid)})
 
     def _path(self, key: str) -> Path:
         return self.directory / key[:2] / f"{key[2:]}.safetensors"

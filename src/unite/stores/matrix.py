@@ -145,7 +145,6 @@ def _append(path: Path, offset: int, blocks: Iterator[tuple[Rows, Matrix]]) -> l
 def _publish(folder: Path, identity: str, version: int, file: str, rows_S: Rows) -> None:
     with whole(folder / VIEW) as draft, draft.open("wb") as handle:
         np.savez(handle, identity=identity, version=version, vectors=file, rows=rows_S)
-        _flush(handle)
 
 
 def _flush(file: BinaryIO) -> None:

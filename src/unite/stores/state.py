@@ -8,6 +8,8 @@ import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from unite.whole import write_text
+
 FACTS = "index.json"
 LOCK = "index.lock"
 
@@ -64,6 +66,4 @@ def write_facts(folder: Path, facts: IndexFacts) -> None:
         folder: The table's state folder.
         facts: What to keep.
     """
-    draft = folder / f"{FACTS}.{os.getpid()}.tmp"
-    draft.write_text(json.dumps(asdict(facts)), encoding="utf-8")
-    draft.replace(folder / FACTS)
+    write_text(folder / FACTS, json.dumps(asdict(facts)))

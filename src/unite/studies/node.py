@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 
 from unite.studies.arm import Arm, Setting, assert_equal_budgets, budget
 from unite.training.recipe import Recipe
+from unite.whole import write_text
 
 SPEC, TRAINED, RESULT, FAILURE = "spec.json", "trained.json", "result.json", "failure.json"
 LOG = "log.txt"
@@ -214,11 +214,9 @@ def trained(folder: Path) -> bool:
 def write_json(path: Path, row: object, *, indent: int | None = 1) -> None:
     """Write a JSON file whole or not at all; without indent it is one line."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     separators = None if indent else (",", ":")
     text = json.dumps(row, indent=indent, separators=separators, ensure_ascii=False)
-    partial.write_text(text + "\n", encoding="utf-8")
-    partial.replace(path)
+    write_text(path, text + "\n")
 
 
 def read_json(path: Path) -> Any:

@@ -28,6 +28,7 @@ from unite.training.fit import Objective, Progress, contrastive, fit, sides_of
 from unite.training.recipe import Recipe, sources_of
 from unite.training.trackers import tracker_faults
 from unite.types import Pair
+from unite.whole import write_text
 
 _PLACES = ("keep_decoded", "vision_cache")
 _PACKAGES = ("unite-embed", "torch", "transformers", "sentence-transformers", "peft", "numpy")
@@ -217,9 +218,7 @@ def _claim(recipe: Recipe, output: Path, *, resume: bool) -> None:
     refuse_taken(recipe, output, resume=resume)
     path = output / "recipe.json"
     output.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    partial.write_text(recipe.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    partial.replace(path)
+    write_text(path, recipe.model_dump_json(indent=2) + "\n")
 
 
 def _refuse_other_data(output: Path, pairs: PairStore) -> None:
@@ -308,9 +307,7 @@ def _write_run(output: Path, recipe: Recipe, plan: Plan, pairs: PairStore, model
         "python": platform.python_version(),
         "versions": {name: version(name) for name in _PACKAGES},
     }
-    partial = output / "run.partial"
-    partial.write_text(json.dumps(row, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    partial.replace(output / "run.json")
+    write_text(output / "run.json", json.dumps(row, indent=2, ensure_ascii=False) + "\n")
 
 
 def _main_process() -> bool:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from pathlib import Path
-from threading import get_ident
 
 from unite.errors import UniteError
 from unite.media.suffixes import suffix_of
+from unite.whole import whole
 
 
 def keep(data: bytes, folder: Path) -> str:
@@ -29,9 +28,8 @@ def keep(data: bytes, folder: Path) -> str:
     try:
         if not path.exists() or path.stat().st_size != len(data):
             path.parent.mkdir(parents=True, exist_ok=True)
-            partial = path.with_name(f".{path.name}.{os.getpid()}.{get_ident()}")
-            partial.write_bytes(data)
-            partial.replace(path)
+            with whole(path, lasting=False) as draft:  # one of another size is written again
+                draft.write_bytes(data)
     except OSError as error:
         raise UniteError(
             f"Cannot write {path}: {error.strerror}.", "Is there space, and may one write there?"

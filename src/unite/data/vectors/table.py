@@ -130,7 +130,7 @@ def with_facts(schema: pa.Schema, facts: Facts) -> pa.Schema:
 
 
 def write_tables(path: Path, tables: Iterable[pa.Table], schema: pa.Schema) -> None:
-    """Write a file under another name, a row group a table, see it on disk, and rename it.
+    """Write a file whole or not at all, a row group a table.
 
     Raises:
         DataError: The disk is full, or not ours to write to; no half file is left.
@@ -139,12 +139,12 @@ def write_tables(path: Path, tables: Iterable[pa.Table], schema: pa.Schema) -> N
 
     words = [name for name in PLAIN if name != "id"]
     try:
-        with whole(path) as draft:
-            with pq.ParquetWriter(draft, schema, use_dictionary=words) as writer:
-                for table in tables:
-                    writer.write_table(table.replace_schema_metadata(schema.metadata))
-            with draft.open("rb") as file:
-                os.fsync(file.fileno())
+        with (
+            whole(path) as draft,
+            pq.ParquetWriter(draft, schema, use_dictionary=words) as writer,
+        ):
+            for table in tables:
+                writer.write_table(table.replace_schema_metadata(schema.metadata))
     except OSError as error:
         raise DataError(
             f"{path} cannot be written: {os.strerror(error.errno) if error.errno else error}.",
