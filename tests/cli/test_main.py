@@ -105,3 +105,17 @@ def test_an_output_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
     assert done.stderr.strip().startswith(f"unite: {tmp_path / 'file'}")
     assert "Check the path" in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_a_full_disk_is_one_line_though_the_system_names_no_file(tmp_path: Path) -> None:
+    code = (
+        "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000));"
+        f"sys.argv = ['unite', 'world', {str(tmp_path / 'w')!r}, '--size', '4'];"
+        "from unite.cli.main import run; run()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.strip().splitlines()[-1] == (
+        "unite: File too large. Check the path, its rights and the space that is left."
+    )
+    assert "Traceback" not in done.stderr

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from tests.disk import limited
 from torch import Tensor
 
 from unite.embedder import Embedder
@@ -261,6 +262,16 @@ def test_a_save_that_was_killed_leaves_the_old_model(
     save_model(tiny_model, tmp_path / "m")  # and the next one is not in its way
     assert load_model(str(tmp_path / "m")).id == tiny_model.id
     assert not partial.exists()
+
+
+def test_a_full_disk_is_told_and_leaves_the_old_model(
+    published: Model, tiny_model: Model, tmp_path: Path
+) -> None:
+    save_model(published, tmp_path / "m")
+    with limited(10_000), pytest.raises(CheckpointError, match=r"cannot be written.*Make room"):
+        save_model(tiny_model, tmp_path / "m")
+    assert [path.name for path in tmp_path.iterdir()] == ["m"]
+    assert load_model(str(tmp_path / "m")).id == published.id
 
 
 def test_a_replacement_killed_in_the_middle_can_be_done_again(tmp_path: Path) -> None:

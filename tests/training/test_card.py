@@ -43,6 +43,12 @@ def test_a_card_tells_of_data_figures_and_configuration(run: Path) -> None:
     assert "base_model" not in head
 
 
+def test_a_torn_line_of_metrics_costs_no_card(run: Path) -> None:
+    whole = json.dumps({"step": 20, "pairs": {"all": {"loss": 0.25}}})
+    (run / "metrics.jsonl").write_text(f'{whole}\n7\n{{"step": 40, "lo{{"step": 44}}\n{{"step": 60')
+    assert "Step 20" in model_card(load_recipe("small-stage1"), run)
+
+
 def test_a_run_that_logged_nothing_says_so(run: Path) -> None:
     card = model_card(load_recipe("small-stage2", ["model.start=owner/name"]), run)
     assert "None were logged." in card

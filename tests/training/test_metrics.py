@@ -42,6 +42,19 @@ def test_means_are_of_rows_not_of_batches() -> None:
     assert figures.take() == {}
 
 
+@pytest.mark.parametrize("before", ["", '{"step": 1}\n', '{"step": 1}\n{"st'])
+def test_a_run_that_goes_on_begins_a_line_of_its_own(tmp_path: Path, before: str) -> None:
+    path = tmp_path / "metrics.jsonl"
+    path.write_text(before)
+    file = MetricsFile(path, Figures(), pairs_per_step=8)
+    state = SimpleNamespace(is_world_process_zero=True, global_step=1)
+    file.on_train_begin(None, state, None)
+    file.on_log(None, state, None, logs={"loss": 0.5})
+    *kept, last = path.read_text().splitlines()
+    assert kept == before.splitlines()
+    assert json.loads(last)["loss"] == 0.5
+
+
 def test_a_line_for_every_log_with_the_rate_since_the_last(tmp_path: Path) -> None:
     figures = Figures()
     file = MetricsFile(tmp_path / "metrics.jsonl", figures, pairs_per_step=8)

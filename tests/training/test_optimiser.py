@@ -71,6 +71,20 @@ def test_a_schedule_moves_both_rates() -> None:
     assert [group["lr"] for group in optimiser.param_groups] == [5e-3, 5e-3, 0.01]
 
 
+def test_epsilon_is_of_adamw() -> None:
+    usual, large = network(), network()
+    run(usual, [joint(usual)], range(1))
+    optimiser = MuonAdamW(
+        large, learning_rate=1e-2, muon_learning_rate=0.02, weight_decay=0.1, epsilon=1e3
+    )
+    run(large, [optimiser], range(1))
+    assert torch.equal(usual[1].weight, large[1].weight)
+    start = network()[0].weight.detach() * (1 - 1e-2 * 0.1)
+    moved = [(net[0].weight.detach() - start).abs().max() for net in (usual, large)]
+    assert moved[0] > 5e-3
+    assert moved[1] < 1e-3
+
+
 def test_frozen_parameters_are_nobodys() -> None:
     net = network()
     net[1].requires_grad_(False)

@@ -78,6 +78,25 @@ def test_a_change_that_is_none_is_explained(change: str) -> None:
         ("data.weights={tt=1}", "say nothing of"),
         ("model.dtype=bfloat16", "model.lora"),
         ('stage="other"', "not understood"),
+        ("model.lora={rank=0}", r"model\.lora\.rank"),
+        ("model.lora={dropout=1.0}", r"model\.lora\.dropout"),
+        ("model.scratch.depth=0", r"model\.scratch\.depth"),
+        ("model.scratch.heads=0", r"model\.scratch\.heads"),
+        ("model.scratch.heads=5", "width must be a multiple of 2 heads"),
+        ("model.scratch.kv_heads=3", "heads one of kv_heads"),
+        ("model.scratch.vision_heads=32", "vision_width must be a multiple of 4 vision_heads"),
+        ("model.scratch.nframes=0", r"model\.scratch\.nframes"),
+        ("optimiser.learning_rate=inf", r"optimiser\.learning_rate.*finite"),
+        ("optimiser.epsilon=-1", r"optimiser\.epsilon"),
+        ("optimiser.epochs=inf", r"optimiser\.epochs.*finite"),
+        ("optimiser.seed=-1", r"optimiser\.seed"),
+        ("optimiser.weight_decay=-1", r"optimiser\.weight_decay"),
+        ("optimiser.max_grad_norm=-1", r"optimiser\.max_grad_norm"),
+        ("loss.temperature=inf", r"loss\.temperature.*finite"),
+        ("loss.temperature_bounds=[0.01, inf]", r"loss\.temperature_bounds.*finite"),
+        ("data.weights={tt=inf}", r"data\.weights.*finite"),
+        ("data.modality_weights={'text→image'=inf}", r"data\.modality_weights.*finite"),
+        ("run.threads=0", r"run\.threads"),
     ],
 )
 def test_values_out_of_range_are_named(change: str, complaint: str) -> None:
@@ -156,6 +175,54 @@ def test_a_file_extends_its_neighbour(tmp_path: Path) -> None:
     recipe = load_recipe(str(tmp_path / "mine.toml"))
     assert (recipe.optimiser.steps, recipe.optimiser.seed) == (5, 9)
     assert recipe.data.root == Path("here")
+
+
+def test_a_file_that_names_both_ways_is_refused_as_one_that_extends_nothing_is(
+    tmp_path: Path,
+) -> None:
+    mine = tmp_path / "mine.toml"
+    mine.write_text('extends = "small-stage1"\n[model]\nstart = "a"\n[model.scratch]\nwidth = 32\n')
+    with pytest.raises(RecipeError, match="either"):
+        load_recipe(str(mine))
+
+
+@pytest.mark.parametrize("names", [["a"], ["a", "b"], ["a", "b", "../x/a"]])
+def test_recipes_that_extend_each_other_are_named(tmp_path: Path, names: list[str]) -> None:
+    folder = tmp_path / "x"
+    folder.mkdir()
+    for name, base in zip(names, [*names[1:], names[0]], strict=True):
+        (folder / f"{name}.toml").write_text(f'extends = "{base}.toml"\n')
+    with pytest.raises(RecipeError, match=r"extends itself.*a\.toml → .*a\.toml"):
+        load_recipe(str(folder / "a.toml"))
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        (b"extends = 5\n", "Name one recipe"),
+        ("# für Proben\n".encode("latin-1"), "Save it as UTF-8"),
+    ],
+)
+def test_a_file_that_cannot_be_read_says_what_to_do(
+    tmp_path: Path, content: bytes, complaint: str
+) -> None:
+    (tmp_path / "mine.toml").write_bytes(content)
+    with pytest.raises(RecipeError, match=complaint):
+        load_recipe(str(tmp_path / "mine.toml"))
+
+
+def test_home_is_written_out_where_a_path_is_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "data").mkdir()
+    (tmp_path / "pairs.jsonl").write_text("{}\n")
+    recipe = load_recipe(
+        "small-stage1", ["data.root=~/data", "data.sources={a='~/pairs.jsonl'}", "data.weights={}"]
+    )
+    assert sources_of(recipe)["a"].path == tmp_path / "pairs.jsonl"
+    assert recipe.data.place("visual") == tmp_path / "data" / "visual"
+    assert recipe.data.root == Path("~/data")  # as it was said: a run goes on elsewhere too
 
 
 def test_broken_toml_is_one_message(tmp_path: Path) -> None:

@@ -13,7 +13,9 @@ from typing import Any
 
 import pytest
 import torch
+from filelock import FileLock
 from safetensors.torch import load_file
+from tests.disk import limited
 from tests.model.test_later_qwen import LATER, tiny
 from tests.training.not_finite import spoilt
 
@@ -322,6 +324,44 @@ def test_a_run_does_not_go_on_with_other_data(
         train(load_recipe("small-stage1", more), run, resume=True)
     pairs.write_text(json.dumps(rows))
     assert train(load_recipe("small-stage1", more), run, resume=True).exists()
+
+
+def test_a_directory_is_of_one_process_at_a_time(unbroken: Path, changes: list[str]) -> None:
+    recipe = load_recipe("small-stage1", changes)
+    with (
+        FileLock(unbroken / "run.lock"),
+        pytest.raises(RecipeError, match=r"Another process is training.*--resume"),
+    ):
+        train(recipe, unbroken, resume=True)
+    assert train(recipe, unbroken, resume=True).exists()
+
+
+def test_a_run_goes_on_after_a_full_disk_saving_as_often_as_it_is_told_now(
+    unbroken: Path, changes: list[str], tmp_path: Path
+) -> None:
+    """The disk fills while a checkpoint is written, and before that within a line of metrics."""
+    run = tmp_path / "run"
+    with limited(300_000), pytest.raises(TrainingError, match=r"step 2 cannot be .*--resume"):
+        train(load_recipe("small-stage1", changes), run)
+    assert not list(run.glob("checkpoint-*"))
+    with (run / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 2, "lo')
+    now = [*changes, "run.save_every=3", "run.log_every=1"]
+    train(load_recipe("small-stage1", now), run, resume=True)
+    assert all(torch.equal(part, weights(run)[name]) for name, part in weights(unbroken).items())
+    assert last_step(run) == 6
+
+
+def test_a_resumed_run_saves_and_logs_as_it_is_told_now(changes: list[str], tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    few = load_recipe("small-stage1", [*changes, "run.save_every=3", "run.log_every=6"])
+    with pytest.raises(TrainingError, match="step 4"):
+        train(few, run, objective=spoilt("loss", 4))
+    often = load_recipe("small-stage1", [*changes, "run.save_every=1", "run.log_every=1"])
+    train(often, run, resume=True)
+    assert {path.name for path in run.glob("checkpoint-*")} == {"checkpoint-5", "checkpoint-6"}
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [4, 5, 6, 6]
 
 
 def own(folder: Path, changes: list[str], *more: str, **rows: list[dict[str, Any]]) -> Recipe:

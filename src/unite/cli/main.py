@@ -83,13 +83,11 @@ def run() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except OSError as error:
-        if error.filename is None or error.strerror is None:
+        if error.strerror is None:
             raise
-        typer.echo(
-            f"unite: {error.filename}: {error.strerror}. Check the path, its rights and the space "
-            "that is left.",
-            err=True,
-        )
+        place = "" if error.filename is None else f"{error.filename}: "
+        remedy = "Check the path, its rights and the space that is left."
+        typer.echo(f"unite: {place}{error.strerror}. {remedy}", err=True)
         sys.exit(1)
 
 

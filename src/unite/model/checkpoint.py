@@ -215,15 +215,27 @@ def save_model(
         directory: Its place; an older one there is replaced.
         dtype: How weights are stored.
         card: The text of its README.
+
+    Raises:
+        CheckpointError: The disk is full, or not ours to write to.
     """
+    from safetensors import SafetensorError
+
     temporary = directory.with_name(f".{directory.name}.partial")
     shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
-    write_model_files(model, temporary, dtype=dtype)
-    write_sentence_transformers(temporary, model.dim)
-    if card is not None:
-        (temporary / "README.md").write_text(card, encoding="utf-8")
-    replace_directory(temporary, directory)
+    try:
+        temporary.mkdir(parents=True)
+        write_model_files(model, temporary, dtype=dtype)
+        write_sentence_transformers(temporary, model.dim)
+        if card is not None:
+            (temporary / "README.md").write_text(card, encoding="utf-8")
+        replace_directory(temporary, directory)
+    except (OSError, SafetensorError) as error:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise CheckpointError(
+            f"The model cannot be written to {directory}: {error}.",
+            "Make room, or choose another place; what was there before stays.",
+        ) from error
 
 
 def write_model_files(model: Model, directory: Path, *, dtype: str = "float32") -> None:

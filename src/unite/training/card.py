@@ -62,8 +62,7 @@ def model_card(recipe: Recipe, run: Path) -> str:
 
 def _last_figures(path: Path) -> str:
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    rows = [json.loads(line) for line in lines]
-    last: Mapping[str, Any] = next((row for row in reversed(rows) if row.get("pairs")), {})
+    last: Mapping[str, Any] = next(filter(None, map(_with_figures, reversed(lines))), {})
     if not last:
         return "None were logged.\n"
     names = list(last["pairs"]["all"])
@@ -74,6 +73,15 @@ def _last_figures(path: Path) -> str:
             for label, figures in last["pairs"].items()
         ),
     )
+
+
+def _with_figures(line: str) -> Mapping[str, Any] | None:
+    """What a line of metrics says, if it has figures; a full disk may have torn it."""
+    try:
+        row = json.loads(line)
+        return row if row["pairs"] else None
+    except (ValueError, TypeError, KeyError):
+        return None
 
 
 def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:

@@ -65,7 +65,7 @@ def fit(
 
     Raises:
         DataError: Too many samples cannot be read.
-        TrainingError: A loss or a gradient is not finite.
+        TrainingError: A loss or a gradient is not finite, or a checkpoint cannot be written.
     """
     import torch
     from datasets import Dataset
@@ -75,7 +75,7 @@ def fit(
     from unite.model.transformer import wrap
     from unite.training.chunked import ChunkedStep
     from unite.training.metrics import Figures, MetricsFile
-    from unite.training.trainer import StepNumber, UniteTrainer, whole_checkpoints
+    from unite.training.trainer import Rhythm, StepNumber, UniteTrainer, whole_checkpoints
 
     arguments = _arguments(recipe, output, plan)  # joins the processes, which decoding waits for
     lora, adapters = recipe.model.lora, None
@@ -90,7 +90,7 @@ def fit(
     vision_cache = None
     if recipe.data.vision_cache is not None:
         policy = training_policy(recipe, model)
-        vision_cache = VisionCache.of(model, policy, recipe.data.root / recipe.data.vision_cache)
+        vision_cache = VisionCache.of(model, policy, recipe.data.place(recipe.data.vision_cache))
     device = arguments.device
     pairs_per_step = plan.rows.shape[1] * recipe.optimiser.accumulation
     with _feed(recipe, output, model, pairs, plan, device, vision_cache, progress) as feed:
@@ -103,6 +103,7 @@ def fit(
             loss=loss,
             data_collator=StepNumber(),
             callbacks=[
+                Rhythm(),
                 MetricsFile(output / "metrics.jsonl", figures, pairs_per_step),
                 _bar(progress),
                 *([loss] if isinstance(loss, TrainerCallback) else []),
@@ -240,6 +241,7 @@ def _optimiser(recipe: Recipe, network: nn.Module) -> Optimizer | None:
         learning_rate=rates.learning_rate,
         muon_learning_rate=rates.muon_learning_rate,
         weight_decay=rates.weight_decay,
+        epsilon=rates.epsilon,
     )
 
 
@@ -249,7 +251,7 @@ def _decoded(
     """Decode all media once; the first process does it, the others wait and read."""
     import torch.distributed as dist
 
-    cache = PixelCache(recipe.data.root / ".decoded", preprocessor)
+    cache = PixelCache(recipe.data.place(".decoded"), preprocessor)
     if rank() == 0:
         cache.fill(
             media_of(sides_of(pairs)),
@@ -257,7 +259,7 @@ def _decoded(
         )
     if world_size() > 1:
         dist.barrier()
-        cache = PixelCache(recipe.data.root / ".decoded", preprocessor)
+        cache = PixelCache(recipe.data.place(".decoded"), preprocessor)
     return cache
 
 

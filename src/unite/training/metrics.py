@@ -79,8 +79,10 @@ class MetricsFile(TrainerCallback):  # type: ignore[misc]
         self._since = (time.monotonic(), 0)
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Rates count from here, also in a run that goes on."""
+        """Rates count from here, also in a run that goes on; a torn line is ended."""
         self._since = (time.monotonic(), state.global_step)
+        if state.is_world_process_zero and self.path.exists():
+            _end_last_line(self.path)
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
         """Write one line."""
@@ -94,3 +96,11 @@ class MetricsFile(TrainerCallback):  # type: ignore[misc]
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")
         self._since = (now, step)
+
+
+def _end_last_line(path: Path) -> None:
+    with path.open("ab+") as file:
+        size = file.tell()
+        file.seek(max(size - 1, 0))
+        if size and file.read() != b"\n":
+            file.write(b"\n")

@@ -26,6 +26,7 @@ class MuonAdamW(Optimizer):
         muon_learning_rate: Of Muon, whose updates do not depend on the gradient's size: about ten
             times AdamW's.
         weight_decay: Decoupled, of all matrices.
+        epsilon: Of AdamW.
     """
 
     def __init__(
@@ -35,6 +36,7 @@ class MuonAdamW(Optimizer):
         learning_rate: float,
         muon_learning_rate: float,
         weight_decay: float = 0.0,
+        epsilon: float = 1e-8,
     ) -> None:
         matrices = [
             part.weight
@@ -50,7 +52,7 @@ class MuonAdamW(Optimizer):
             {"params": [part for part in others if part.dim() < 2], "weight_decay": 0.0},
         ]
         self._parts: list[Optimizer] = [
-            AdamW(groups, lr=learning_rate, weight_decay=weight_decay),
+            AdamW(groups, lr=learning_rate, weight_decay=weight_decay, eps=epsilon),
             Muon(matrices, lr=muon_learning_rate, weight_decay=weight_decay),
         ]
         super().__init__([group for part in self._parts for group in part.param_groups], {})

@@ -167,7 +167,7 @@ def _cached(hub_id: str) -> Path | None:
 def _source_faults(recipe: Recipe) -> Iterator[UniteError]:
     """The faults of every source; a missing root is one, not one for each source."""
     data = recipe.data
-    if not data.root.is_dir():
+    if not data.place().is_dir():
         yield RecipeError(
             f"The folder of the data is not there: {data.root}.", "Set data.root to it."
         )

@@ -5,6 +5,7 @@ A recipe may extend another one by name and then says only what differs.
 
 from __future__ import annotations
 
+import os
 import tomllib
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
@@ -17,39 +18,51 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from unite.data.mixture import Batches, parse_kind
 from unite.data.sources import Source, shards
 from unite.errors import DataError, RecipeError, did_you_mean
+from unite.paths import expanded
 
 _INSTEAD = {"start": "scratch", "steps": "epochs", "epochs": "steps"}
 """Keys that take the place of what a recipe had from the one it extends."""
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class BackboneRecipe(_Part):
     """Shapes of a model that starts from random weights."""
 
-    width: int = 96
-    mlp_width: int = 256
-    depth: int = 2
-    heads: int = 4
-    kv_heads: int = 2
-    vision_width: int = 64
-    vision_depth: int = 2
-    vision_heads: int = 4
-    vocabulary: int = 640
-    side: int = Field(84, description="pictures and frames are brought to about this many pixels²")
-    nframes: int = 4
-    max_tokens: int = 1024
-    init_std: float = 0.05
+    width: int = Field(96, gt=0)
+    mlp_width: int = Field(256, gt=0)
+    depth: int = Field(2, gt=0)
+    heads: int = Field(4, gt=0)
+    kv_heads: int = Field(2, gt=0)
+    vision_width: int = Field(64, gt=0)
+    vision_depth: int = Field(2, gt=0)
+    vision_heads: int = Field(4, gt=0)
+    vocabulary: int = Field(640, gt=0)
+    side: int = Field(
+        84, gt=0, description="pictures and frames are brought to about this many pixels²"
+    )
+    nframes: int = Field(4, gt=0)
+    max_tokens: int = Field(1024, gt=0)
+    init_std: float = Field(0.05, gt=0)
+
+    @model_validator(mode="after")
+    def _heads_share_the_width(self) -> Self:
+        # Rotation takes the dimensions of a head in pairs, the vision tower's in pairs of pairs.
+        if self.width % (2 * self.heads) or self.heads % self.kv_heads:
+            raise ValueError("width must be a multiple of 2 heads, and heads one of kv_heads")
+        if self.vision_width % (4 * self.vision_heads):
+            raise ValueError("vision_width must be a multiple of 4 vision_heads")
+        return self
 
 
 class LoraRecipe(_Part):
     """Low-rank adapters on the language model; the vision tower stays as it is."""
 
-    rank: int = 8
-    alpha: int = 16
-    dropout: float = 0.05
+    rank: int = Field(8, gt=0)
+    alpha: int = Field(16, gt=0)
+    dropout: float = Field(0.05, ge=0, lt=1)
 
 
 class ModelRecipe(_Part):
@@ -144,6 +157,10 @@ class DataRecipe(_Part):
             raise ValueError("g_min is for mixed batches: take it away, or set batches to mixed")
         return self
 
+    def place(self, path: str | Path = "") -> Path:
+        """Where a path of the recipe is: `~` written out, under the root unless it is absolute."""
+        return expanded(self.root) / expanded(path)
+
 
 class LossRecipe(_Part):
     """The objective: the mask of MAMCL or not, one direction or both, the temperature.
@@ -186,11 +203,11 @@ class OptimiserRecipe(_Part):
     epochs: float | None = Field(None, gt=0)
     accumulation: int = Field(1, gt=0)
     warmup: float = Field(0.03, ge=0, lt=1)
-    weight_decay: float = 0.0
-    max_grad_norm: float = 1.0
-    epsilon: float = 1e-8
+    weight_decay: float = Field(0.0, ge=0)
+    max_grad_norm: float = Field(1.0, ge=0)
+    epsilon: float = Field(1e-8, gt=0, description="of AdamW")
     released_processes: int | None = Field(None, gt=0)
-    seed: int = 0
+    seed: int = Field(0, ge=0, lt=1 << 32)
 
     @model_validator(mode="after")
     def _holds(self) -> Self:
@@ -227,7 +244,7 @@ class RunRecipe(_Part):
     """
 
     processes: int = Field(1, gt=0)
-    threads: int | None = None
+    threads: int | None = Field(None, gt=0)
     workers: int = Field(0, ge=0)
     decode_seconds: float = Field(120.0, gt=0)
     chunk_tokens: int | None = Field(None, gt=0)
@@ -301,7 +318,7 @@ def sources_of(recipe: Recipe) -> dict[str, Source]:
         row = given.model_dump()
         for key in ("path", "media"):
             if row[key] is not None:
-                row[key] = recipe.data.root / row[key]
+                row[key] = recipe.data.place(row[key])
         if given.kind == "hf" and not row["path"].exists():
             row["path"] = given.path  # a name on the hub
         elif given.kind != "webdataset" and not given.path.name.endswith(shards.SUFFIXES):
@@ -327,16 +344,21 @@ def shipped() -> list[str]:
     return sorted(Path(entry.name).stem for entry in folder.iterdir() if entry.name[-5:] == ".toml")
 
 
-def _read(name: str) -> dict[str, Any]:
-    """Parse a recipe and lay it over the one it extends."""
-    path = Path(name)
+def _read(name: str, above: tuple[Path, ...] = ()) -> dict[str, Any]:
+    """Parse a recipe and lay it over the one it extends; those above extend this one."""
+    path = expanded(name)
+    if path in above:
+        raise RecipeError(
+            f"The recipe {name!r} extends itself.",
+            f"Break the circle: {' → '.join(map(str, (*above, path)))}.",
+        )
     if path.suffix == ".toml":
         if not path.is_file():
             raise RecipeError(
                 f"There is no recipe file {name}.",
                 f"Check the path, or take a shipped one: {', '.join(shipped())}.",
             )
-        text = path.read_text(encoding="utf-8")
+        text = _text(path)
     elif name in shipped():
         text = files("unite.recipes").joinpath(f"{name}.toml").read_text(encoding="utf-8")
     else:
@@ -348,9 +370,20 @@ def _read(name: str) -> dict[str, Any]:
     base = row.pop("extends", None)
     if base is None:
         return row
+    if not isinstance(base, str):
+        raise RecipeError(
+            f"The recipe {name!r} extends {base!r}.", "Name one recipe: a file, or a shipped one."
+        )
     if path.suffix == ".toml" and base not in shipped():
-        base = str(path.parent / base)
-    return _laid_over(_read(base), row)
+        base = os.path.normpath(path.parent / expanded(base))
+    return _laid_over(_read(base, (*above, path)), row)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise RecipeError(f"{path} is no UTF-8 text.", "Save it as UTF-8.") from error
 
 
 def _laid_over(base: dict[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:
@@ -362,8 +395,9 @@ def _laid_over(base: dict[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:
             merged[key] = _laid_over(merged[key], value)
         else:
             merged[key] = value
-    for key in row:
-        merged.pop(_INSTEAD.get(key, ""), None)
+    for key, replaced in _INSTEAD.items():
+        if key in row and replaced not in row:
+            merged.pop(replaced, None)
     return merged
 
 

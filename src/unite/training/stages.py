@@ -10,11 +10,14 @@ import json
 import os
 import platform
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 from unite.data.mixture import Plan, count_drawn, plan_batches
 from unite.data.sources import Source
@@ -57,20 +60,32 @@ def train(
         The directory of the finished model.
 
     Raises:
-        RecipeError: The run directory holds another run, or a source is missing.
+        RecipeError: The run directory holds another run, one that another process trains, or a
+            source is missing.
         DataError: A pair or medium cannot be read.
-        TrainingError: A loss or a gradient is not finite.
+        TrainingError: A loss or a gradient is not finite, or a checkpoint cannot be written.
     """
-    finished = output / "model"
     _refuse_processes(recipe)
     _refuse_sharding(recipe)
     for fault in tracker_faults(recipe.run.trackers):
         raise fault
     sources = sources_of(recipe)
-    if _main_process():
-        _claim(recipe, output, resume=resume)
-    if resume and finished.exists():
-        return finished
+    with _claimed(recipe, output, resume=resume) if _main_process() else nullcontext():
+        if not (resume and (output / "model").exists()):
+            _run(recipe, output, sources, resume, progress, announce, objective)
+    return output / "model"
+
+
+def _run(
+    recipe: Recipe,
+    output: Path,
+    sources: Mapping[str, Source],
+    resume: bool,
+    progress: Progress,
+    announce: Callable[[Plan], None],
+    objective: Objective,
+) -> None:
+    """Train in a directory that is ours, up to the finished model."""
     if recipe.run.threads is not None:
         import torch
 
@@ -87,11 +102,11 @@ def train(
         announce(plan)
     fit(recipe, output, model, pairs, plan, resume=resume, progress=progress, objective=objective)
     policy = replace(model.policy, mixed_gallery=compares_modalities(recipe, plan))
+    finished = output / "model"
     done = replace(model, policy=policy, name=str(finished), directory=None)
     if _main_process():
         save_model(done, finished, card=model_card(recipe, output))
     _part()
-    return finished
 
 
 def compares_modalities(recipe: Recipe, plan: Plan) -> bool:
@@ -213,12 +228,20 @@ def refuse_taken(recipe: Recipe, output: Path, *, resume: bool) -> None:
         )
 
 
-def _claim(recipe: Recipe, output: Path, *, resume: bool) -> None:
-    """Make the run directory ours."""
+@contextmanager
+def _claimed(recipe: Recipe, output: Path, *, resume: bool) -> Iterator[None]:
+    """Make the run directory ours for the length of a block; the lock goes with the process."""
     refuse_taken(recipe, output, resume=resume)
-    path = output / "recipe.json"
     output.mkdir(parents=True, exist_ok=True)
-    write_text(path, recipe.model_dump_json(indent=2) + "\n")
+    try:
+        lock = FileLock(output / "run.lock", timeout=0).acquire()
+    except Timeout as error:
+        raise RecipeError(
+            f"Another process is training in {output}.", "Wait for it, or end it and --resume."
+        ) from error
+    with lock:
+        write_text(output / "recipe.json", recipe.model_dump_json(indent=2) + "\n")
+        yield
 
 
 def _refuse_other_data(output: Path, pairs: PairStore) -> None:

@@ -14,9 +14,11 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from accelerate import DistributedType
+from safetensors import SafetensorError
 from sentence_transformers import SentenceTransformerTrainer
 from torch import Tensor, nn
 from torch.utils.data import BatchSampler, SequentialSampler
+from transformers import TrainerCallback
 
 from unite.errors import TrainingError
 from unite.loss.gather import meeting_device, world_size
@@ -38,6 +40,14 @@ class StepNumber:
     def __call__(self, rows: Sequence[Mapping[str, int]]) -> dict[str, int]:
         """Rows come one at a time."""
         return dict(rows[0])
+
+
+class Rhythm(TrainerCallback):  # type: ignore[misc]
+    """Has a run that goes on save and log as it is told now; its checkpoint tells how it began."""
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """The state is what the checkpoint made of it."""
+        state.save_steps, state.logging_steps = args.save_steps, args.logging_steps
 
 
 class UniteTrainer(SentenceTransformerTrainer):  # type: ignore[misc]
@@ -151,6 +161,12 @@ class UniteTrainer(SentenceTransformerTrainer):  # type: ignore[misc]
         self.args.output_dir = str(partial)
         try:
             super()._save_checkpoint(model, trial)
+        except (OSError, SafetensorError, RuntimeError) as error:  # the last one is torch's
+            raise TrainingError(
+                f"The checkpoint of step {self.state.global_step} cannot be written to {output}: "
+                f"{error}.",
+                "Checkpoints from before it stay. Make room and --resume.",
+            ) from error
         finally:
             self.args.output_dir = str(output)
         _barrier()
