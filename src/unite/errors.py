@@ -78,6 +78,10 @@ class LibraryError(UniteError):
     """A media library cannot be opened, or was made with another model."""
 
 
+class StoreError(LibraryError):
+    """The vectors of a library are damaged or cannot be reached."""
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Suggest the nearest known name as a sentence, or list the known ones.
 

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from unite.library.folding import file_of, fold
+from unite.library.folding import file_of, fold, joined
+from unite.library.parts import FILE
 from unite.stores.protocol import Found, Record
 
 PLAIN = Record(id="a", path="a", source="a", digest="a", modality="image", size=1, mtime_ns=1)
@@ -41,6 +42,44 @@ def test_rows_of_an_item_file_are_things_of_their_own() -> None:
     rows = [found("list.jsonl#1", "list.jsonl"), found("list.jsonl#2", "list.jsonl")]
     assert told(rows) == [("list.jsonl#1", 0, []), ("list.jsonl#2", 0, [])]
     assert file_of(rows[0].record) == "list.jsonl#1"
+
+
+def passage(file: str, number: int, digest: str, meta: str = "") -> Found:
+    """One of three passages of a text."""
+    name = f"{file}#{number}"
+    one = found(name, file, digest, "text")
+    record = replace(one.record, parts=3, meta={FILE: meta} if meta else {})
+    return Found(record, 0.5)
+
+
+def test_texts_that_share_a_passage_are_no_copies() -> None:
+    letters = [passage("a.txt", 3, "signature", "A"), passage("b.txt", 3, "signature", "B")]
+    assert told(letters) == [("a.txt#3", 0, []), ("b.txt#3", 0, [])]
+    assert len(told([passage("a.txt", 3, "signature"), passage("b.txt", 3, "signature")])) == 2
+    copied = [passage("a.txt", 3, "signature", "A"), passage("b.txt", 1, "greeting", "A")]
+    assert told([*copied, passage("b.txt", 2, "body", "A")]) == [("a.txt#3", 0, ["b.txt"])]
+
+
+def test_a_file_is_no_copy_of_itself() -> None:
+    rows = [found(f"list.csv#{n}", "list.csv", "same") for n in (1, 2, 3)]
+    named = [Found(replace(one.record, path="a.png", parts=3), 0.5) for one in rows]
+    other = Found(replace(named[0].record, id="list.csv#4", path="b.png"), 0.5)
+    assert told([*named, other, other]) == [("list.csv#1", 0, ["b.png"])]
+
+
+def test_what_hits_stood_for_is_kept_when_they_are_folded_again() -> None:
+    captioned = found("c.mp4", "c.mp4", "both", "text+video")
+    parts = [found(f"{file}#{n}", file, f"cut {n}", "video") for n in (1, 2) for file in "cd"]
+    parts = [
+        Found(replace(one.record, start=1.0, path=f"{one.record.source}.mp4",
+                      source=f"{one.record.source}.mp4"), 0.5)
+        for one in parts
+    ]  # fmt: skip
+    one_list = fold([captioned, *parts])
+    two_lists = joined([*fold([captioned]), *fold(parts)])
+    for hits in (one_list, two_lists):
+        assert (hits[0].found.record.id, hits[0].segments) == ("c.mp4", 2)
+    assert two_lists[0].copies == ["d.mp4"]
 
 
 def test_nothing_folds_to_nothing() -> None:

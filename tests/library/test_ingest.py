@@ -318,6 +318,38 @@ def test_a_link_that_lost_its_target_fails_and_is_swept(
     assert str(media / "link.png") not in paths_in(library)
 
 
+def test_what_lay_behind_a_link_is_kept_while_its_drive_is_away(
+    run: Run, library: Library, media: Path, tmp_path: Path
+) -> None:
+    drive, link = tmp_path / "drive", media / "holidays"
+    picture(drive / "2024" / "far.png", "black")
+    link.symlink_to(drive, target_is_directory=True)
+    run()
+    before = contents_of(library)
+    drive.rename(tmp_path / "unplugged")
+    outcome = ingest(library, [media], FakeEncoder())
+    assert (outcome.removed, outcome.skipped) == (0, 2)
+    assert "1 files beneath it are kept" in outcome.failed[str(link)]
+    with pytest.raises(LibraryError, match="connect that"):
+        run(link)
+    assert contents_of(library) == before
+    (tmp_path / "unplugged").rename(drive)
+    assert run() == {"kept": 5, "skipped": 1}
+    link.unlink()
+    assert run() == {"kept": 4, "removed": 1, "skipped": 1}
+
+
+@pytest.mark.parametrize("seconds", [10_500_000_000, -10_500_000_000])
+def test_a_date_beyond_all_calendars_stops_nothing(
+    run: Run, library: Library, media: Path, seconds: int
+) -> None:
+    """In 2302 or 1637, which 64 bits of nanoseconds do not hold."""
+    os.utime(media / "a.png", (seconds, seconds))
+    assert run() == ALL
+    assert run() == {"kept": 4, "skipped": 1}
+    assert str(media / "a.png") in paths_in(library)
+
+
 def test_notes_of_the_model_are_passed_on(
     library: Library, encoder: FakeEncoder, media: Path
 ) -> None:

@@ -111,6 +111,45 @@ def test_a_clip_that_cannot_be_cut_is_kept_whole_and_noted(
     assert counts(ingest(cutting, [film], FakeEncoder())) == {"kept": 1}
 
 
+def test_a_clip_that_could_not_be_cut_is_tried_again(
+    cutting: Library, film: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def dies(path: str, segmenting: Segmenting, seconds: float) -> clips.ClipFacts:
+        raise MediaError("The decoder died.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(reading, "look_at", dies)
+        for _ in range(2):
+            assert "decoder died" in ingest(cutting, [film], FakeEncoder()).notes[str(film)]
+    again = FakeEncoder()
+    outcome = ingest(cutting, [film], again)
+    assert not outcome.notes
+    assert again.seen == [f"{film}#1", f"{film}#2"]  # the whole clip's vector is known
+    assert counts(ingest(cutting, [film], FakeEncoder())) == {"kept": 1}
+
+
+def test_segments_of_a_clip_outlive_a_look_that_failed(
+    cutting: Library, film: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ingest(cutting, [film], FakeEncoder())
+    whole = contents_of(cutting)
+    cutting.store.delete([f"{film}#2"])  # as if it alone had failed
+
+    def dies(path: str, segmenting: Segmenting, seconds: float) -> clips.ClipFacts:
+        raise MediaError("The decoder died.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(reading, "look_at", dies)
+        ingest(cutting, [film], FakeEncoder())
+        assert f"{film}#1" in contents_of(cutting)
+        write_film(film, [6])  # other contents: what they were is no longer true
+        ingest(cutting, [film], FakeEncoder())
+        assert [record.id for record in cutting.store.records()] == [str(film)]
+    write_film(film, [3, 4])
+    ingest(cutting, [film], FakeEncoder())
+    assert contents_of(cutting) == whole
+
+
 def test_without_scenes_a_library_of_scenes_is_refused(
     cutting: Library, film: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -25,6 +25,43 @@ def test_a_library_remembers_its_model(tmp_path: Path) -> None:
     assert json.loads((again.path / FACTS).read_text())["format"] == 1
 
 
+def test_a_model_that_changed_under_its_name_is_told(tmp_path: Path) -> None:
+    made = new_library(tmp_path / "lib", model="mini")
+    with pytest.raises(LibraryError, match=r"Use -m mini; if that is what was given, it has chang"):
+        made.check("id-of-a-later-one", DIM)
+
+
+def test_two_libraries_do_not_share_a_table(tmp_path: Path) -> None:
+    shared = str(tmp_path / "shared")
+    first = new_library(tmp_path / "first", store=shared)
+    assert Library.open(first.path).store.count() == 0
+    second = new_library(tmp_path / "second", store=shared, model_id="id-of-other")
+    with pytest.raises(LibraryError, match=r"another library's, which was made while .*first"):
+        Library.open(first.path)
+    assert Library.open(second.path).facts.model_id == "id-of-other"
+
+
+def test_a_library_of_an_earlier_version_opens_without_its_tables_name(tmp_path: Path) -> None:
+    made = new_library(tmp_path / "lib")
+    row = json.loads((made.path / FACTS).read_text())
+    assert row.pop("table") == made.store.identity != ""
+    (made.path / FACTS).write_text(json.dumps(row))
+    assert Library.open(made.path).facts.table == ""
+
+
+@pytest.mark.parametrize("name", ["a\nb", "a\x00b", "a\udcffb"])
+def test_names_that_no_store_can_hold_are_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(LibraryError, match="Name it otherwise"):
+        new_library(tmp_path / name)
+
+
+@pytest.mark.parametrize("name", ["s3:", "a b", "lib#1", "写真\u3000集", "my%20lib"])
+def test_other_names_are_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    new_library(Path(name))
+    assert Library.open(Path(name)).store.count() == 0
+
+
 def test_another_model_is_refused_with_both_ids_and_the_remedy(tmp_path: Path) -> None:
     new_library(tmp_path / "lib")
     with pytest.raises(LibraryError) as caught:
@@ -131,6 +168,13 @@ def test_its_own_files_are_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     there = {str(path) for path in (tmp_path / "lib").iterdir()}
     assert there <= made.own_paths
     assert made.own_paths - there == {str(tmp_path / "lib" / PROGRESS)}
+
+
+def test_vectors_under_another_name_are_its_own_too(tmp_path: Path) -> None:
+    made = new_library(tmp_path / "lib", store="vecs")
+    ingest(made, [write(tmp_path / "a.txt", "words")], FakeEncoder())
+    outcome = ingest(made, [tmp_path], FakeEncoder())
+    assert (outcome.kept, outcome.skipped) == (1, 0)
 
 
 def test_an_empty_library_says_so(library: Library) -> None:

@@ -80,6 +80,21 @@ def test_a_linked_folder_is_followed(media: Path, tmp_path: Path) -> None:
     assert "link/c.png" in names(media)
 
 
+def test_folders_that_link_to_each_other_are_not_read_without_end(tmp_path: Path) -> None:
+    folders = [tmp_path / "root" / name for name in "abcdef"]
+    for folder in folders:
+        picture(folder / "1.png")
+    for folder in folders:
+        for other in folders:
+            if other != folder:
+                (folder / f"to_{other.name}").symlink_to(other, target_is_directory=True)
+    found = scan([tmp_path / "root"])
+    assert {str(folder / "1.png") for folder in folders} <= found.sources.keys()
+    assert len(found.sources) <= 2 * len(folders)  # by its own name, and by that of one link
+    assert "leads to a folder that another link led to" in found.notes.values()
+    assert not found.failed
+
+
 def test_links_that_lead_nowhere_fail_alone(media: Path) -> None:
     (media / "dangling.png").symlink_to(media / "nothing.png")
     (media / "self.png").symlink_to(media / "self.png")
@@ -121,6 +136,13 @@ def test_what_is_no_regular_file_is_skipped(media: Path) -> None:
 def test_a_path_that_does_not_exist_stops_everything(media: Path) -> None:
     with pytest.raises(LibraryError, match=r"typo does not exist\. Nothing was indexed"):
         scan([media, media / "typo"])
+
+
+def test_a_link_to_a_folder_that_is_away_stops_everything(media: Path, tmp_path: Path) -> None:
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path / "drive", target_is_directory=True)
+    with pytest.raises(LibraryError, match=r"link to .*drive, which is not there.*connect that"):
+        scan([media, link])
 
 
 def test_gone_means_certainly_gone(media: Path) -> None:

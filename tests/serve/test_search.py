@@ -10,6 +10,7 @@ import pytest
 
 from unite.embedder import Embedder
 from unite.errors import LibraryError
+from unite.library.ingest import ingest
 from unite.library.library import Library
 from unite.library.search import search as find
 from unite.serve.app import create_app
@@ -255,3 +256,17 @@ def test_an_empty_library_answers_with_nothing(tmp_path: Path, mixed: bool) -> N
 def test_another_models_library_is_refused(library: Library) -> None:
     with pytest.raises(LibraryError, match="was made with model"):
         create_app(library, Gated())
+
+
+def test_damaged_vectors_are_the_servers_fault(
+    tmp_path: Path, encoder: Embedder, media: Path
+) -> None:
+    path = tmp_path / "lib"
+    made = Library.create(path, model_id=encoder.model_id, model="tiny", dim=encoder.dim)
+    assert not ingest(made, sorted(media.glob("p*.png")), encoder).failed
+    for file in path.rglob("data/*.lance"):
+        file.write_bytes(file.read_bytes()[:30])
+    with running(create_app(Library.open(path), encoder)) as server, server.client() as client:
+        answer = client.post("/v1/search", json={"text": "a red boat"})
+    assert answer.status_code == 503
+    assert "damaged" in answer.json()["error"]["message"]

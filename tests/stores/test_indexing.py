@@ -12,7 +12,7 @@ from filelock import FileLock
 from unite.stores import lance
 from unite.stores.exact import ExactStore
 from unite.stores.filters import Not, PathMatches
-from unite.stores.indexing import LEAST, build, is_building, wants_index
+from unite.stores.indexing import LEAST, WANTED_RECALL, build, is_building, wants_index
 from unite.stores.lance import LanceStore
 from unite.stores.protocol import Row, Stats
 from unite.stores.state import LOCK, IndexFacts, read_facts, state_folder, write_facts
@@ -140,6 +140,19 @@ def test_when_it_is_wanted() -> None:
     assert not wants_index(5999, 2000, made)
     assert wants_index(6000, 2000, made)
     assert wants_index(6000, 2000, IndexFacts(identity="t", error="no room"))
+
+
+def test_an_index_that_finds_too_little_is_told(tmp_path: Path) -> None:
+    store = LanceStore.create(str(tmp_path), DIM, exact_limit=LEAST)
+    store.upsert(clustered(1100))
+    state_folder(str(tmp_path)).mkdir(exist_ok=True)
+    for recall, note in ((WANTED_RECALL, ""), (0.906, "finds 91% of the ten nearest")):
+        facts = IndexFacts(identity=store.identity, rows=1100, probes=256, recall=recall)
+        write_facts(state_folder(str(tmp_path)), facts)
+        stats = store.stats()
+        assert (stats.index, stats.recall) == ("ready", recall)
+        assert note in stats.note
+        assert bool(note) == bool(stats.note)
 
 
 def test_facts_of_another_table_do_not_count(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from unite.errors import LibraryError
+from unite.errors import LibraryError, StoreError
 from unite.stores.filters import HasTag, Not
 from unite.stores.indexing import TABLE
 from unite.stores.lance import LanceStore
@@ -117,3 +117,39 @@ def test_two_that_bring_it_up_to_date_at_once(tmp_path: Path) -> None:
     migrate(late)
     assert set(LATER) <= set(late.schema.names)
     assert LanceStore.open(str(tmp_path)).count() == 4
+
+
+@pytest.mark.parametrize("what", ["data/*.lance", "_versions/*"])
+def test_a_damaged_table_is_an_error_with_a_remedy(tmp_path: Path, what: str) -> None:
+    LanceStore.create(str(tmp_path), DIM).upsert(rows(40))
+    for path in (tmp_path / f"{TABLE}.lance").glob(what):
+        path.write_bytes(path.read_bytes()[:30])
+
+    def used() -> None:
+        store = LanceStore.open(str(tmp_path))
+        list(store.records())
+
+    with pytest.raises(StoreError, match=r"damaged or cannot be reached.*Put a backup"):
+        used()
+
+
+def test_a_damaged_table_cannot_be_searched(tmp_path: Path) -> None:
+    LanceStore.create(str(tmp_path), DIM).upsert(rows(40))
+    for path in (tmp_path / f"{TABLE}.lance" / "data").glob("*.lance"):
+        path.write_bytes(path.read_bytes()[:30])
+    store = LanceStore.open(str(tmp_path))
+    for use in (
+        lambda: store.search(unit(DIM), 3),
+        lambda: store.get([row.record.id for row in rows(3)]),
+        store.modalities,
+        store.stats,
+    ):
+        with pytest.raises(StoreError, match="damaged"):
+            use()
+
+
+def test_more_may_be_asked_for_than_any_table_holds(tmp_path: Path) -> None:
+    store = LanceStore.create(str(tmp_path), DIM, exact_limit=0)
+    store.upsert(rows(40))
+    assert len(store.search(unit(DIM), 10**12)) == 40
+    assert store.search(unit(DIM), 10, offset=10**20) == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from unite.library.parts import FILE
 from unite.library.scan import Kind, kind_of
 from unite.stores.protocol import Found, Record
 
@@ -16,7 +17,7 @@ class Folded:
     Attributes:
         found: The best part of the file.
         segments: How many further parts of it were found.
-        copies: Other files whose contents are the same.
+        copies: Other files whose contents are the same: all of them, not this part alone.
     """
 
     found: Found
@@ -37,19 +38,46 @@ def fold(found: Iterable[Found]) -> list[Folded]:
     Args:
         found: Hits, best first.
     """
+    return joined(map(Folded, found))
+
+
+def joined(folded: Iterable[Folded]) -> list[Folded]:
+    """Do the same with hits that stand for others already: what they stood for is kept.
+
+    Args:
+        folded: Hits, best first; they are not used any more.
+    """
     hits: list[Folded] = []
     by_file: dict[str, Folded] = {}
     by_contents: dict[tuple[str, str], Folded] = {}
-    for one in found:
-        record = one.record
-        file, contents = file_of(record), (record.modality, record.digest)
+    for one in folded:
+        record = one.found.record
+        file, contents = file_of(record), _contents(record)
         if (hit := by_file.get(file)) is not None:
-            hit.segments += file == file_of(hit.found.record)
-        elif (hit := by_contents.get(contents)) is not None:
-            hit.copies.append(record.path)
+            hit.segments += (1 + one.segments) * (file == file_of(hit.found.record))
+            _add_copies(hit, one.copies)
+        elif contents is not None and (hit := by_contents.get(contents)) is not None:
+            _add_copies(hit, [record.path, *one.copies])
         else:
-            hit = Folded(one)
+            hit = one
             hits.append(hit)
         by_file[file] = hit
-        by_contents.setdefault(contents, hit)
+        if contents is not None:
+            by_contents.setdefault(contents, hit)
     return hits
+
+
+def _contents(record: Record) -> tuple[str, str] | None:
+    """What is equal only where whole files, or independent items, are; None where nothing tells.
+
+    A clip's segments are named by their file's digest; two letters may share a passage.
+    """
+    if FILE in record.meta:
+        return record.modality, record.meta[FILE]
+    alone = record.parts == 1 or record.id == file_of(record) or record.start is not None
+    return (record.modality, record.digest) if alone else None
+
+
+def _add_copies(hit: Folded, paths: Iterable[str]) -> None:
+    known = {hit.found.record.path, *hit.copies}
+    hit.copies.extend(path for path in dict.fromkeys(paths) if path not in known)

@@ -20,10 +20,10 @@ from unite.errors import LibraryError
 from unite.library.batch import Batch
 from unite.library.known import Known
 from unite.library.library import Library
-from unite.library.parts import Contents, Part
+from unite.library.parts import CLIP, Contents, Part
 from unite.library.progress import Progress, published
 from unite.library.reading import Read, Reading
-from unite.library.scan import Scan, Source, is_gone, scan
+from unite.library.scan import Scan, Source, is_beneath, is_gone, scan
 from unite.library.scenes import check_can_find_cuts
 from unite.media.suffixes import ending_of
 from unite.stores.protocol import Record, Row, Store
@@ -224,7 +224,7 @@ class _Run:
         for name, note in work.contents.notes.items():
             if name not in work.failed:  # why it failed says more
                 outcome.notes[name] = note
-        if not work.unread:
+        if not work.unread and not _is_rest_unknown(work.contents, before):
             self._stale |= {record.id for record in before} - work.stored
         if not work.contents.parts and not work.failed and path not in outcome.notes:
             outcome.notes[path] = "holds nothing to index"
@@ -256,19 +256,35 @@ class _Run:
     def _sweep(self) -> None:
         """Delete what is stale: old parts of changed files, moved files, deleted files.
 
-        A text that has become the caption of a file beside it is no file of its own any more.
+        A text that has become the caption of a file beside it is no file of its own any more. What
+        a link no longer leads to may be there again when a drive is.
         """
-        gone = {
+        unseen = {
             path
             for path in self._known.sources
-            if path not in self._found.sources and self._found.covers(path) and is_gone(path)
+            if path not in self._found.sources and self._found.covers(path)
         }
+        for link in self._found.lost:
+            away = {path for path in unseen if is_beneath(path, link)}
+            unseen -= away
+            if away:
+                self._outcome.failed[link] = (
+                    f"leads nowhere; {len(away)} files beneath it are kept as they were. Connect "
+                    "the drive, or remove the link to drop them"
+                )
+        gone = {path for path in unseen if is_gone(path)}
         for path in self._found.captions:
             self._stale |= {record.id for record in self._known.of(path)}
         self._outcome.removed = len(gone - self._moved_from)
         for path in gone | self._moved_from:
             self._stale |= {record.id for record in self._known.of(path)}
         self._batch.sweep(self._stale)
+
+
+def _is_rest_unknown(contents: Contents, before: Sequence[Record]) -> bool:
+    """Whether records beyond these parts may still be true: of the same clip, which was not cut."""
+    clips = {part.record.meta.get(CLIP) for part in contents.parts}
+    return contents.unfinished and any(record.meta.get(CLIP) in clips for record in before)
 
 
 def _work(read: Read, rows: dict[str, Row]) -> _Work:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ FORMAT = 1
 FACTS = "library.json"
 VECTORS = "vectors"
 LOCK = "writer.lock"
+_UNNAMEABLE = re.compile(r"[\0-\x1f\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +39,7 @@ class LibraryFacts:
         mixed_gallery: Whether cosines of candidates of different modalities can be compared.
         segmenting: What becomes of clips; a library made before there were segments has none.
         store: Where the vectors are: a name in the library's folder, or an address.
+        table: The name that the store itself gave its table; empty where it gives none.
         format: Version of the folder's layout.
     """
 
@@ -46,6 +49,7 @@ class LibraryFacts:
     mixed_gallery: bool
     segmenting: Segmenting = field(default_factory=lambda: Segmenting(how="whole"))
     store: str = VECTORS
+    table: str = ""
     format: int = FORMAT
 
 
@@ -110,6 +114,10 @@ class Library:
                 f"{store!r} is no address of a store.",
                 "Write s3://bucket/path or qdrant+http://host:6333/collection.",
             )
+        if _UNNAMEABLE.search(absolute(path)):
+            raise LibraryError(
+                f"{str(path)!r} holds a control character, or is not UTF-8.", "Name it otherwise."
+            )
         facts = LibraryFacts(
             model_id=model_id,
             model=model,
@@ -124,6 +132,7 @@ class Library:
                 if cls.exists(path):
                     raise LibraryError(f"{path} is a library already.", "Open it.")
                 made = create_store(_location(path, facts), dim)
+                facts = replace(facts, table=made.identity)
                 write_text(path / FACTS, json.dumps(asdict(facts), indent=2) + "\n")
         except (OSError, RuntimeError) as error:  # RuntimeError: how LanceDB reports a full disk
             reason = getattr(error, "strerror", None) or error
@@ -145,7 +154,14 @@ class Library:
         facts = cls.facts_of(path)
         if model_id is not None:
             _check_model(path, facts, model_id, facts.dim if dim is None else dim)
-        return cls(path, facts, open_store(_location(path, facts)))
+        store = open_store(_location(path, facts))
+        if facts.table and store.identity != facts.table:
+            raise LibraryError(
+                f"The vectors at {_location(path, facts)} are another library's, which was made "
+                f"while {path} was empty.",
+                "Index into a new library, with a store of its own.",
+            )
+        return cls(path, facts, store)
 
     def check(self, model_id: str, dim: int) -> None:
         """Refuse a model other than the library's own.
@@ -180,12 +196,13 @@ class Library:
     def own_paths(self) -> frozenset[str]:
         """The library's own files, which a scan passes over."""
         here = absolute(self.path)
-        return frozenset(f"{here}{os.sep}{name}" for name in (FACTS, VECTORS, LOCK, PROGRESS))
+        own = (FACTS, LOCK, PROGRESS, *([] if "://" in self.facts.store else [self.facts.store]))
+        return frozenset(os.path.normpath(Path(here) / name) for name in own)
 
 
 def _location(path: Path, facts: LibraryFacts) -> str:
     """Where a library's vectors are."""
-    return facts.store if "://" in facts.store else str(path / facts.store)
+    return facts.store if "://" in facts.store else absolute(path / facts.store)
 
 
 def _read_facts(path: Path) -> LibraryFacts:
@@ -206,7 +223,7 @@ def _read_facts(path: Path) -> LibraryFacts:
             f"{file} has format {found!r}, this version of unite reads {FORMAT}.",
             "Use the version that wrote it, or index into a new library.",
         )
-    row = {"segmenting": asdict(Segmenting(how="whole")), "store": VECTORS, **row}
+    row = {"segmenting": asdict(Segmenting(how="whole")), "store": VECTORS, "table": "", **row}
     wrong = [name for name, kind in _TYPES.items() if not isinstance(row.get(name), kind)]
     if wrong:
         raise LibraryError(f"{file} lacks a sound {wrong[0]!r}.", "Index into a new library.")
@@ -227,6 +244,7 @@ _TYPES = {
     "mixed_gallery": bool,
     "segmenting": dict,
     "store": str,
+    "table": str,
     "format": int,
 }
 
@@ -237,5 +255,6 @@ def _check_model(path: Path, facts: LibraryFacts, model_id: str, dim: int) -> No
     raise LibraryError(
         f"{path} was made with model {facts.model!r} (id {facts.model_id}, {facts.dim} numbers a"
         f" vector), not with the one given (id {model_id}, {dim} numbers).",
-        f"Use -m {facts.model}, or index into a new library.",
+        f"Use -m {facts.model}; if that is what was given, it has changed since: put it back as it "
+        "was, or index into a new library.",
     )

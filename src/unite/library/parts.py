@@ -22,13 +22,13 @@ from unite.library.listed import read_listed
 from unite.library.passages import PASSAGE, passages
 from unite.library.pdf import Pages
 from unite.library.scan import Caption, Kind, Source
-from unite.media.source import file_state
+from unite.media.source import changed_at, file_state
 from unite.stores.protocol import Record
 from unite.types import Clip, Item
 
-CLIP, CAPTION, PAGE = "clip", "caption", "page"
+CLIP, CAPTION, PAGE, FILE = "clip", "caption", "page", "file"
 """What records remember beside their fields: the digest of a clip's file, the state of a caption,
-the number of a page."""
+the number of a page, the digest of the file that a passage is of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +59,19 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """The parts of a file, why others of it are none, and what is to be noted, by id."""
+    """The parts of a file, why others of it are none, and what is to be noted, by id.
+
+    Attributes:
+        parts: What can be embedded.
+        failed: Why others are none.
+        notes: What a reader should know.
+        unfinished: Further parts could not be told this time; the next run looks again.
+    """
 
     parts: list[Part]
     failed: dict[str, str] = field(default_factory=dict)
     notes: dict[str, str] = field(default_factory=dict)
+    unfinished: bool = False
 
 
 class Opener(Protocol):
@@ -103,9 +111,9 @@ def read_parts(source: Source, opener: Opener) -> Contents:
         ItemError: The same, found by the opener.
     """
     facts = Path(source.path).stat()  # read before the contents: what changes later is seen later
-    source = replace(source, size=facts.st_size, mtime_ns=facts.st_mtime_ns)
+    source = replace(source, size=facts.st_size, mtime_ns=changed_at(facts))
     found = _READERS[source.kind](source, opener)
-    return _with(found, parts=len(found.parts) + len(found.failed))
+    return _with(found, parts=len(found.parts) + len(found.failed) + found.unfinished)
 
 
 def _picture(source: Source, opener: Opener) -> Contents:
@@ -116,12 +124,13 @@ def _picture(source: Source, opener: Opener) -> Contents:
 
 
 def _clip(source: Source, opener: Opener) -> Contents:
-    digest, notes = _file_digest(source), {}
+    digest, notes, unfinished = _file_digest(source), {}, False
     try:
         facts = opener.clip(source.path, digest)
         note = facts.note
     except ItemError as error:  # the encoder may still manage, and will say if not
         facts, note = ClipFacts(), f"as a whole only, its segments cannot be told: {error}"
+        unfinished = True
     if note:
         notes[source.path] = note
     whole = _captioned(source, Item(videos=(Clip(source.path),)), digest, {CLIP: digest})
@@ -137,7 +146,7 @@ def _clip(source: Source, opener: Opener) -> Contents:
         )
         for number, (start, end) in enumerate(facts.spans, 1)
     ]
-    found = Contents([*whole.parts, *segments], whole.failed, notes)
+    found = Contents([*whole.parts, *segments], whole.failed, notes, unfinished)
     return _with(found, duration=facts.seconds, width=facts.width, height=facts.height)
 
 
@@ -166,10 +175,13 @@ def _captioned(source: Source, item: Item, digest: str, meta: dict[str, str]) ->
 
 
 def _text(source: Source, opener: Opener) -> Contents:
+    meta = {FILE: _file_digest(source)}
     named = enumerate(passages(_read(source.path)), 1)
     return Contents(
         [
-            _part(source, Item(text=passage), f"{source.path}#{number}", _digest(passage))
+            _part(
+                source, Item(text=passage), f"{source.path}#{number}", _digest(passage), meta=meta
+            )
             for number, passage in named
         ]
     )
@@ -177,6 +189,7 @@ def _text(source: Source, opener: Opener) -> Contents:
 
 def _pdf(source: Source, opener: Opener) -> Contents:
     """Passages of each page; none goes over the end of its page."""
+    digest = _file_digest(source)
     pages = opener.pdf(source.path)
     on_pages = [
         (page, passage) for page, text in enumerate(pages.texts, 1) for passage in passages(text)
@@ -187,7 +200,7 @@ def _pdf(source: Source, opener: Opener) -> Contents:
             Item(text=passage),
             f"{source.path}#{number}",
             _digest(passage),
-            meta={PAGE: str(page)},
+            meta={PAGE: str(page), FILE: digest},
         )
         for number, (page, passage) in enumerate(on_pages, 1)
     ]

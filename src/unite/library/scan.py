@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from unite.errors import LibraryError
+from unite.media.source import changed_at
 from unite.media.suffixes import IMAGES, TEXTS, VIDEOS
 from unite.paths import absolute
 
@@ -78,6 +79,7 @@ class Scan:
         notes: What a reader should know although nothing is lost, by path.
         skipped: Files of an unsupported kind.
         captions: Texts that belong to files beside them.
+        lost: Links that lead nowhere and may have led to folders.
     """
 
     roots: list[str] = field(default_factory=list)
@@ -86,10 +88,11 @@ class Scan:
     notes: dict[str, str] = field(default_factory=dict)
     skipped: set[str] = field(default_factory=set)
     captions: set[str] = field(default_factory=set)
+    lost: set[str] = field(default_factory=set)
 
     def covers(self, path: str) -> bool:
         """Whether a path is one of the roots or lies beneath one."""
-        return any(path == root or path.startswith(_beneath(root)) for root in self.roots)
+        return any(path == root or is_beneath(path, root) for root in self.roots)
 
 
 def kind_of(path: str) -> Kind | None:
@@ -101,10 +104,17 @@ def assert_all_there(paths: Sequence[Path]) -> None:
     """Refuse paths that do not exist.
 
     Raises:
-        LibraryError: A given path does not exist.
+        LibraryError: A given path does not exist, or is a link to a folder that does not.
     """
     for path in paths:
-        if not os.path.lexists(absolute(path)):
+        place = absolute(path)
+        if _leads_nowhere(place) and kind_of(place) is None:
+            raise LibraryError(
+                f"{path} is a link to {os.path.realpath(place)}, which is not there.",
+                "Nothing was indexed. If it is on another drive, connect that; to drop what was"
+                " there, remove the link and index the folder above it.",
+            )
+        if not os.path.lexists(place):
             raise LibraryError(
                 f"{path} does not exist.",
                 "Nothing was indexed. Check the path; to drop what was deleted, index the folder "
@@ -115,7 +125,8 @@ def assert_all_there(paths: Sequence[Path]) -> None:
 def scan(paths: Sequence[Path], leave_out: Collection[str] = ()) -> Scan:
     """Walk files and folders in the order of their names.
 
-    Symbolic links are followed; one that leads back to a folder above it is noted and left.
+    Symbolic links are followed; one that leads back to a folder above it, or to one that another
+    link led to, is noted and left.
     Names that begin with a dot and item files are passed over unless they are given themselves.
 
     Args:
@@ -158,6 +169,7 @@ def is_gone(path: str) -> bool:
 
 def _walk(root: str, found: Scan, leave_out: Collection[str]) -> None:
     waiting: list[tuple[str, tuple[tuple[int, int], ...]]] = [(root, ())]
+    linked: set[tuple[int, int]] = set()
     while waiting:
         folder, above = waiting.pop()
         try:
@@ -166,6 +178,11 @@ def _walk(root: str, found: Scan, leave_out: Collection[str]) -> None:
             if here in above:
                 found.notes[folder] = "leads back to a folder above it"
                 continue
+            if above and Path(folder).is_symlink():
+                if here in linked:
+                    found.notes[folder] = "leads to a folder that another link led to"
+                    continue
+                linked.add(here)
             folders, files = _entries(folder, leave_out)
         except OSError as error:
             found.failed[folder] = _reason(error)
@@ -198,6 +215,8 @@ def _file(path: str, found: Scan, *, listed: bool = True) -> None:
     kind = kind_of(path)
     if kind is None or (kind is Kind.ITEMS and not listed):
         found.skipped.add(path)
+        if kind is None and _leads_nowhere(path):
+            found.lost.add(path)
         return
     try:
         path.encode()
@@ -209,7 +228,7 @@ def _file(path: str, found: Scan, *, listed: bool = True) -> None:
         found.failed[path] = _reason(error)
     else:
         if stat.S_ISREG(facts.st_mode):
-            found.sources[path] = Source(path, kind, facts.st_size, facts.st_mtime_ns)
+            found.sources[path] = Source(path, kind, facts.st_size, changed_at(facts))
         else:
             found.skipped.add(path)
 
@@ -257,5 +276,10 @@ def _reason(error: OSError) -> str:
     return f"cannot be read: {error.strerror or error}"
 
 
-def _beneath(root: str) -> str:
-    return root if root.endswith(os.sep) else root + os.sep
+def _leads_nowhere(path: str) -> bool:
+    return os.path.islink(path) and not os.path.exists(path)  # noqa: PTH110, PTH114 - every file
+
+
+def is_beneath(path: str, folder: str) -> bool:
+    """Whether a path lies in a folder or deeper."""
+    return path.startswith(folder if folder.endswith(os.sep) else folder + os.sep)

@@ -16,7 +16,7 @@ from typing import Literal
 
 import numpy as np
 
-from unite.library.folding import Folded, file_of, fold
+from unite.library.folding import Folded, file_of, fold, joined
 from unite.library.fusion import blended, even, favouring, fuse
 from unite.library.intent import named
 from unite.library.library import Library
@@ -261,13 +261,8 @@ def _merged(
     """One list; a file that is in two of them, as a picture and captioned, stays once."""
     known = {hit.found.record.id: hit for hits in lists.values() for hit in hits}
     found = fuse({label: [hit.found for hit in hits] for label, hits in lists.items()}, shares)
-    if not folded:
-        return [known[one.record.id] for one in found]
-    merged = fold(found)
-    for hit in merged:
-        hit.segments += known[hit.found.record.id].segments
-        hit.copies = list(dict.fromkeys([*known[hit.found.record.id].copies, *hit.copies]))
-    return merged
+    hits = [known[one.record.id] for one in found]
+    return joined(hits) if folded else hits
 
 
 def _folded(found: list[Found], *, folded: bool) -> list[Folded]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
+import os
 import re
 import stat
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from urllib.request import url2pathname
 
 from unite.errors import MediaError
 
+_LATEST = 2**63 - 1
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
 
 
@@ -121,7 +123,12 @@ def file_state(reference: str) -> tuple[int, int] | None:
         status = _path(reference).stat()
     except (OSError, ValueError):
         return None
-    return status.st_size, status.st_mtime_ns
+    return status.st_size, changed_at(status)
+
+
+def changed_at(status: os.stat_result) -> int:
+    """Time of change in nanoseconds, in 64 bits: file systems hold years that those do not."""
+    return max(-_LATEST, min(status.st_mtime_ns, _LATEST))
 
 
 def file_digest(reference: str | Path) -> str:

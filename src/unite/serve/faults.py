@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 from starlette.types import Scope
 
-from unite.errors import UniteError
+from unite.errors import StoreError, UniteError
 
 _TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 log = logging.getLogger(__name__)
@@ -89,7 +89,8 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(UniteError)
     async def known(_: Request, error: UniteError) -> JSONResponse:
-        return RequestError(400, error.message, error.remedy).response()
+        status = HTTPStatus.SERVICE_UNAVAILABLE if isinstance(error, StoreError) else 400
+        return RequestError(status, error.message, error.remedy).response()
 
     @app.exception_handler(RequestValidationError)
     async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:

@@ -36,6 +36,11 @@ class ExactStore:
         """Length of a vector."""
         return self._dim
 
+    @property
+    def identity(self) -> str:
+        """None: it ends with the process."""
+        return ""
+
     def upsert(self, rows: Sequence[Row]) -> None:
         """Insert rows, or replace those of the same id."""
         matrix_ND = stack(rows, self._dim)

@@ -10,17 +10,26 @@ not be used across a fork. Its import costs more than a second, so it happens at
 from __future__ import annotations
 
 import datetime
+import re
 import subprocess
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from threading import Lock
 from typing import Any
 
 from filelock import FileLock, Timeout
 
-from unite.errors import LibraryError
+from unite.errors import LibraryError, StoreError
 from unite.stores.filters import EVERYTHING, Filter
-from unite.stores.indexing import LEAST, TABLE, is_building, start, wants_index
+from unite.stores.indexing import (
+    LEAST,
+    TABLE,
+    WANTED_RECALL,
+    is_building,
+    start,
+    wants_index,
+)
 from unite.stores.lance_schema import (
     FIELDS,
     IDENTITY,
@@ -63,7 +72,7 @@ class LanceStore:
         self._uri = uri
         self._table = table
         self._dim: int = table.schema.field("vector").type.list_size
-        self._identity = (table.schema.metadata or {}).get(IDENTITY, b"").decode()
+        self._identity: str = (table.schema.metadata or {}).get(IDENTITY, b"").decode()
         self._exact_limit = exact_limit
         self._folder = state_folder(uri)
         self._snapshot: Snapshot | None = None
@@ -100,10 +109,11 @@ class LanceStore:
         """Open an existing table, and add the columns that an earlier version did not have.
 
         Raises:
-            LibraryError: There is no table, or it is older and cannot be written.
+            LibraryError: There is no table, it is damaged, or it is older and cannot be written.
         """
         try:
-            table = _connect(uri).open_table(TABLE)
+            with _reading(uri):
+                table = _connect(uri).open_table(TABLE)
         except ValueError as error:  # what LanceDB raises for a table that does not exist
             raise LibraryError(
                 f"There is no table of vectors at {uri}.", "Index into a new library."
@@ -115,6 +125,11 @@ class LanceStore:
     def dim(self) -> int:
         """Length of a vector."""
         return self._dim
+
+    @property
+    def identity(self) -> str:
+        """A name that no other table has."""
+        return self._identity
 
     def upsert(self, rows: Sequence[Row]) -> None:
         """Insert rows, or replace those of the same id, in one commit."""
@@ -137,7 +152,8 @@ class LanceStore:
         """Rows in the order of the ids; ids that do not exist are left out."""
         found: dict[str, Row] = {}
         for sql in among("id", ids):
-            table = self._table.search().select([*FIELDS, "vector"]).where(sql).to_arrow()
+            with _reading(self._uri):
+                table = self._table.search().select([*FIELDS, "vector"]).where(sql).to_arrow()
             vectors = to_matrix(table, self._dim)
             for record, vector in zip(to_records(table), vectors, strict=True):
                 found[record.id] = Row(record, vector)
@@ -146,7 +162,13 @@ class LanceStore:
     def records(self, sources: Iterable[str] | None = None) -> Iterator[Record]:
         """Records without vectors, streamed in no order."""
         for sql in ("true",) if sources is None else among("source", sources):
-            for batch in self._table.search().select(FIELDS).where(sql).to_batches():
+            with _reading(self._uri):
+                batches = iter(self._table.search().select(FIELDS).where(sql).to_batches())
+            while True:
+                with _reading(self._uri):
+                    batch = next(batches, None)
+                if batch is None:
+                    break
                 yield from to_records(batch)
 
     def search(
@@ -156,19 +178,24 @@ class LanceStore:
         query_1D = check_query(vector, self._dim)
         facts = self._facts()
         probes = facts.probes if facts and facts.rows else None
-        return self._newest().search(query_1D[0], k + offset, where, probes)[offset:]
+        with _reading(self._uri):
+            return self._newest().search(query_1D[0], k + offset, where, probes)[offset:]
 
     def count(self, where: Filter = EVERYTHING) -> int:
         """Number of records admitted."""
-        return int(self._table.count_rows(None if where == EVERYTHING else condition(where)))
+        with _reading(self._uri):
+            return int(self._table.count_rows(None if where == EVERYTHING else condition(where)))
 
     def modalities(self) -> dict[str, int]:
         """Records per modality label, sorted by label; counted once a version."""
-        version, known = int(self._table.version), self._labels
-        if known is None or known[0] != version:
+        with _reading(self._uri):
+            version, known = int(self._table.version), self._labels
+            if known is not None and known[0] == version:
+                return known[1]
             column = self._table.search().select(["modality"]).to_arrow()["modality"]
-            known = self._labels = version, dict(sorted(Counter(column.to_pylist()).items()))
-        return known[1]
+        labels = dict(sorted(Counter(column.to_pylist()).items()))
+        self._labels = version, labels
+        return labels
 
     def stats(self) -> Stats:
         """How much the store holds, and how it searches."""
@@ -176,6 +203,8 @@ class LanceStore:
         count = sum(labels.values())
         facts, state = self._facts(), self._state(count)
         fault = self._snapshot.fault if self._snapshot else ""
+        if facts and state == "ready" and facts.recall is not None and facts.recall < WANTED_RECALL:
+            fault = f"The index finds {facts.recall:.0%} of the ten nearest. `exact` asks for more."
         return Stats(
             count=count,
             modalities=labels,
@@ -235,6 +264,19 @@ class LanceStore:
         is_at_work = self._builder is not None and self._builder.poll() is None
         if not is_at_work and wants_index(self.count(), self._exact_limit, self._facts()):
             self._builder = start(self._uri, self._exact_limit)
+
+
+@contextmanager
+def _reading(uri: str) -> Iterator[None]:
+    """A damaged file or a lost connection, in words; LanceDB raises RuntimeError for both."""
+    try:
+        yield
+    except (OSError, RuntimeError) as error:
+        reason = re.sub(r", \S+\.rs:\d+.*", "", str(error), flags=re.DOTALL)  # whose line it is
+        raise StoreError(
+            f"The vectors at {uri} are damaged or cannot be reached: {reason}.",
+            "Put a backup in their place, or index into a new library.",
+        ) from error
 
 
 def _holds_rows(base: Any) -> bool:

@@ -126,6 +126,11 @@ class Store(Protocol):
         """Length of a vector."""
         ...
 
+    @property
+    def identity(self) -> str:
+        """A name that no other table has, made with it; empty where the engine keeps none."""
+        ...
+
     def upsert(self, rows: Sequence[Row]) -> None:
         """Insert rows, or replace those of the same id, in one commit.
 

@@ -102,6 +102,11 @@ class QdrantStore:
         """Length of a vector."""
         return self._dim
 
+    @property
+    def identity(self) -> str:
+        """None: a collection has no name but its own."""
+        return ""
+
     def upsert(self, rows: Sequence[Row]) -> None:
         """Insert rows, or replace those of the same id, in batches that the client repeats."""
         from qdrant_client import models

@@ -75,7 +75,8 @@ class Snapshot:
             where: What may be found.
             probes: Partitions of the approximate index to look into; None where there is none.
         """
-        if k < 1 or not self.count:
+        k = min(k, self.count)
+        if k < 1:
             return []
         if self._matrix is not None:
             rows, scores = self._compared(self._matrix, query_D, k, where)
