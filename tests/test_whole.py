@@ -1,3 +1,6 @@
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -46,3 +49,40 @@ def test_two_who_write_one_file_do_not_write_into_each_other(tmp_path: Path) -> 
         assert path.read_text() == "second"
     assert path.read_text() == "first, and longer"
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("lasting", [True, False])
+def test_it_is_seen_on_disk_before_it_takes_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lasting: bool
+) -> None:
+    path, seen = tmp_path / "a.txt", []
+    monkeypatch.setattr(os, "fsync", lambda number: seen.append(path.exists()))
+    write_text(path, "new", lasting=lasting)
+    assert seen == [False] * lasting
+
+
+def test_what_killed_writers_left_goes_with_a_writer_of_a_later_day(tmp_path: Path) -> None:
+    write = "import os, sys, signal; from pathlib import Path; from unite.whole import whole\n"
+    write += "with whole(Path(sys.argv[1])) as draft:\n    draft.write_text('half')\n"
+    write += "    os.kill(os.getpid(), signal.SIGKILL)"
+    path = tmp_path / "a[1].txt"
+    for _ in range(2):
+        subprocess.run([sys.executable, "-c", write, str(path)])
+    old, fresh = sorted(tmp_path.iterdir())
+    os.utime(old, (1, 1))
+    write_text(path, "new")
+    assert set(tmp_path.iterdir()) == {path, fresh}  # that one may be somebody's at work
+
+
+@pytest.mark.parametrize("name", ["a" * 255, "ü" * 127])
+def test_the_longest_names_can_be_written(tmp_path: Path, name: str) -> None:
+    write_text(tmp_path / name, "new")
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_two_dots_lead_out_of_the_folder_that_a_link_leads_to(tmp_path: Path) -> None:
+    (tmp_path / "real" / "in").mkdir(parents=True)
+    (tmp_path / "at").mkdir()
+    (tmp_path / "at" / "link").symlink_to(tmp_path / "real" / "in", target_is_directory=True)
+    write_text(tmp_path / "at" / "link" / ".." / "a.txt", "new")
+    assert (tmp_path / "real" / "a.txt").exists()

@@ -2,40 +2,61 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import secrets
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+LEFT_BEHIND = 24 * 3600.0
+"""Seconds after which a draft that nobody has written to is a killed writer's."""
+
+_LONGEST = 255 - len("..01234567.partial")
+"""Bytes of a name that leave room for the rest of a draft's."""
 
 
 @contextmanager
 def whole(path: Path, *, lasting: bool = True) -> Iterator[Path]:
     """Give another name to write under, and rename what was written there at the end of a block.
 
-    A kill leaves what was there before; an error also removes the draft. Several may write one file
-    at once: each has a name of its own, and the last one's content stays.
+    A kill leaves what was there before, and a hidden draft, which a writer of a later day removes;
+    an error removes it. Several may write one file at once: each has a draft of its own, and the
+    last one's content stays.
 
     Args:
         path: The file; an older one is replaced.
         lasting: See it on disk before it is renamed, for else a power cut may leave an empty file;
             needless where the file tells what is soon untrue, or is made again if damaged.
     """
-    path = Path(os.path.abspath(path))  # noqa: PTH100 - `.` has no name; a link is replaced itself
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
+    if path.name in ("", ".."):
+        path = Path(os.path.abspath(path))  # noqa: PTH100 - a link is replaced itself
+    stem = os.fsdecode(os.fsencode(path.name)[:_LONGEST])
+    draft = path.with_name(f".{stem}.{secrets.token_hex(4)}.partial")
     try:
         yield draft
         if lasting:
-            with draft.open("rb") as file:
+            with draft.open("rb+") as file:
                 os.fsync(file.fileno())
         draft.replace(path)
     except BaseException:
         with suppress(OSError):  # what went wrong first is what matters
             draft.unlink(missing_ok=True)
         raise
+    if lasting:
+        _sweep(path.parent, f".{stem}.")
 
 
 def write_text(path: Path, text: str, *, lasting: bool = True) -> None:
     """Write a text file whole or not at all; see `whole`."""
     with whole(path, lasting=lasting) as draft:
         draft.write_text(text, encoding="utf-8")
+
+
+def _sweep(folder: Path, beginning: str) -> None:
+    """Remove what killed writers of a file left."""
+    for draft in folder.glob(f"{glob.escape(beginning)}*.partial"):
+        with suppress(OSError):  # another writer may have removed it
+            if time.time() - draft.stat().st_mtime > LEFT_BEHIND:
+                draft.unlink()

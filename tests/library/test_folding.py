@@ -67,6 +67,24 @@ def test_a_file_is_no_copy_of_itself() -> None:
     assert told([*named, other, other]) == [("list.csv#1", 0, ["b.png"])]
 
 
+def test_many_copies_are_not_compared_each_with_each() -> None:
+    hashed = 0
+
+    class Path(str):
+        __slots__ = ()
+
+        def __hash__(self) -> int:
+            nonlocal hashed
+            hashed += 1
+            return super().__hash__()
+
+    copies = [found(f"{number}.png", digest="same") for number in range(1000)]
+    named = [Found(replace(one.record, path=Path(one.record.path)), 0.5) for one in copies]
+    (hit,) = fold(named)
+    assert len(hit.copies) == 999
+    assert hashed < 10 * len(named)
+
+
 def test_what_hits_stood_for_is_kept_when_they_are_folded_again() -> None:
     captioned = found("c.mp4", "c.mp4", "both", "text+video")
     parts = [found(f"{file}#{n}", file, f"cut {n}", "video") for n in (1, 2) for file in "cd"]

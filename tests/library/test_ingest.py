@@ -16,6 +16,7 @@ from unite.library import ingest as module
 from unite.library import parts, reading
 from unite.library.ingest import Progress, ingest
 from unite.library.library import Library
+from unite.library.scan import folder_above
 from unite.types import Embedding, Item
 
 from .conftest import Run, contents_of, counts, new_library, picture, write
@@ -337,6 +338,33 @@ def test_what_lay_behind_a_link_is_kept_while_its_drive_is_away(
     assert run() == {"kept": 5, "skipped": 1}
     link.unlink()
     assert run() == {"kept": 4, "removed": 1, "skipped": 1}
+
+
+def test_what_two_links_lead_to_does_not_grow_old_under_the_second(
+    run: Run, library: Library, media: Path, tmp_path: Path
+) -> None:
+    far = picture(tmp_path / "far" / "x.png", "black")
+    (media / "b_link").symlink_to(far.parent, target_is_directory=True)
+    run()
+    (media / "a_link").symlink_to(far.parent, target_is_directory=True)
+    picture(far, "green")
+    run()
+    assert {path for path in paths_in(library) if path.endswith("x.png")} == {
+        str(media / "a_link" / "x.png")
+    }
+    picture(far, "white")
+    assert run() == {"kept": 4, "changed": 1, "skipped": 1, "embedded": 1}
+
+
+def test_links_that_lead_nowhere_cost_little_however_many_files_vanished(tmp_path: Path) -> None:
+    class Links(set[str]):
+        def __iter__(self) -> Iterator[str]:
+            raise AssertionError("looked through")
+
+    lost = Links(f"/root/{number}" for number in range(100))
+    assert folder_above("/root/7/deep/er/a.png", lost) == "/root/7"
+    assert folder_above("/root/700/a.png", lost) is None
+    assert folder_above("/root/7", lost) is None
 
 
 @pytest.mark.parametrize("seconds", [10_500_000_000, -10_500_000_000])

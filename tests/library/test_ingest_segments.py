@@ -140,7 +140,7 @@ def test_segments_of_a_clip_outlive_a_look_that_failed(
 
     with monkeypatch.context() as patch:
         patch.setattr(reading, "look_at", dies)
-        ingest(cutting, [film], FakeEncoder())
+        assert counts(ingest(cutting, [film], FakeEncoder())) == {"kept": 1}
         assert f"{film}#1" in contents_of(cutting)
         write_film(film, [6])  # other contents: what they were is no longer true
         ingest(cutting, [film], FakeEncoder())

@@ -49,6 +49,14 @@ def test_a_library_of_an_earlier_version_opens_without_its_tables_name(tmp_path:
     assert Library.open(made.path).facts.table == ""
 
 
+def test_two_dots_lead_out_of_the_folder_that_a_link_leads_to(tmp_path: Path) -> None:
+    (tmp_path / "real" / "in").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "real" / "in", target_is_directory=True)
+    made = new_library(tmp_path / "link" / ".." / "lib")
+    assert Library.open(made.path).store.count() == 0
+    assert Library.open(tmp_path / "real" / "lib").facts == made.facts
+
+
 @pytest.mark.parametrize("name", ["a\nb", "a\x00b", "a\udcffb"])
 def test_names_that_no_store_can_hold_are_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(LibraryError, match="Name it otherwise"):

@@ -249,6 +249,28 @@ def test_what_a_query_was_asked_with_is_no_answer() -> None:
     assert not any(name.startswith("v#") for name in names)
 
 
+def test_a_letter_that_shares_a_passage_with_what_was_liked_is_an_answer() -> None:
+    def passage(file: str, number: int, digest: str) -> Row:
+        vector = np.array([np.cos(number), np.sin(number)], np.float32)
+        one = record(f"{file}#{number}", "text")
+        return Row(
+            replace(one, source=file, path=file, digest=digest, parts=2, meta={"file": file[1:]}),
+            vector,
+        )
+
+    store = ExactStore(2)
+    store.upsert([
+        passage("1a", 1, "x"), passage("1a", 2, "signature"), passage("2b", 1, "y"),
+        passage("2b", 2, "signature"), passage("3a", 1, "x"), passage("3a", 2, "signature"),
+    ])  # fmt: skip
+    library = Library(
+        Path("/nowhere"), LibraryFacts(model_id="m", model="m", dim=2, mixed_gallery=True), store
+    )
+    (liked,) = store.get(["1a#2"])
+    names = found(library, Asked(liked.vector, liked=(liked.record,)), k=9)
+    assert set(names) == {"2b#1", "2b#2"}  # neither the file nor its copy
+
+
 class Rounding(ExactStore):
     """Answers with coarse scores, as an approximate index does."""
 

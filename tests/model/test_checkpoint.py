@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 from collections.abc import Callable
@@ -281,6 +282,26 @@ def test_a_replacement_killed_in_the_middle_can_be_done_again(tmp_path: Path) ->
     replace_directory(tmp_path / "new", tmp_path / "old")
     assert [path.name for path in tmp_path.iterdir()] == ["old"]
     assert (tmp_path / "old" / "mark").exists()
+
+
+def test_a_replacement_that_fails_puts_the_old_one_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("new", "old"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "old" / "mark").touch()
+    real = Path.rename
+
+    def refuse(path: Path, target: Path) -> Path:
+        if path.name == "new":
+            raise OSError(errno.EIO, "Input/output error")
+        return real(path, target)
+
+    monkeypatch.setattr(Path, "rename", refuse)
+    with pytest.raises(OSError, match="Input/output"):
+        replace_directory(tmp_path / "new", tmp_path / "old")
+    assert (tmp_path / "old" / "mark").exists()
+    assert {path.name for path in tmp_path.iterdir()} == {"new", "old"}
 
 
 def test_a_model_stored_in_bf16_has_the_same_id(tiny_model: Model, tmp_path: Path) -> None:

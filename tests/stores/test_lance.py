@@ -7,6 +7,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from unite.errors import LibraryError, StoreError
@@ -120,10 +121,13 @@ def test_two_that_bring_it_up_to_date_at_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("what", ["data/*.lance", "_versions/*"])
-def test_a_damaged_table_is_an_error_with_a_remedy(tmp_path: Path, what: str) -> None:
+@pytest.mark.parametrize("how", ["cut", "noise"])
+def test_a_damaged_table_is_an_error_with_a_remedy(tmp_path: Path, what: str, how: str) -> None:
     LanceStore.create(str(tmp_path), DIM).upsert(rows(40))
     for path in (tmp_path / f"{TABLE}.lance").glob(what):
-        path.write_bytes(path.read_bytes()[:30])
+        whole = path.read_bytes()
+        noise = np.random.default_rng(0).bytes(len(whole))
+        path.write_bytes(whole[:30] if how == "cut" else noise)
 
     def used() -> None:
         store = LanceStore.open(str(tmp_path))

@@ -186,6 +186,21 @@ def test_a_file_that_names_both_ways_is_refused_as_one_that_extends_nothing_is(
         load_recipe(str(mine))
 
 
+def test_two_dots_lead_out_of_the_folder_that_a_link_leads_to(tmp_path: Path) -> None:
+    (tmp_path / "real" / "in").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "real" / "in", target_is_directory=True)
+    (tmp_path / "real" / "base.toml").write_text('extends = "small-stage1"\n[data]\nroot = "r"\n')
+    (tmp_path / "real" / "in" / "mine.toml").write_text('extends = "../base.toml"\n')
+    assert load_recipe(str(tmp_path / "link" / "mine.toml")).data.root == Path("r")
+
+
+def test_no_clipping_and_no_epsilon_are_settings() -> None:
+    recipe = load_recipe("small-stage1", ["optimiser.max_grad_norm=inf", "optimiser.epsilon=0"])
+    assert recipe.optimiser.max_grad_norm == float("inf")
+    with pytest.raises(RecipeError, match="max_grad_norm"):
+        load_recipe("small-stage1", ["optimiser.max_grad_norm=nan"])
+
+
 @pytest.mark.parametrize("names", [["a"], ["a", "b"], ["a", "b", "../x/a"]])
 def test_recipes_that_extend_each_other_are_named(tmp_path: Path, names: list[str]) -> None:
     folder = tmp_path / "x"

@@ -343,13 +343,24 @@ def test_a_run_goes_on_after_a_full_disk_saving_as_often_as_it_is_told_now(
     run = tmp_path / "run"
     with limited(300_000), pytest.raises(TrainingError, match=r"step 2 cannot be .*--resume"):
         train(load_recipe("small-stage1", changes), run)
-    assert not list(run.glob("checkpoint-*"))
+    assert not [*run.glob("checkpoint-*"), *run.glob(".partial")]
     with (run / "metrics.jsonl").open("a") as file:
         file.write('{"step": 2, "lo')
     now = [*changes, "run.save_every=3", "run.log_every=1"]
     train(load_recipe("small-stage1", now), run, resume=True)
     assert all(torch.equal(part, weights(run)[name]) for name, part in weights(unbroken).items())
     assert last_step(run) == 6
+
+
+def test_another_fault_while_a_checkpoint_is_saved_is_no_full_disk(
+    changes: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("Tensors must have same number of dimensions")
+
+    monkeypatch.setattr(torch, "save", broken)
+    with pytest.raises(RuntimeError, match="same number of dimensions"):
+        train(load_recipe("small-stage1", changes), tmp_path)
 
 
 def test_a_resumed_run_saves_and_logs_as_it_is_told_now(changes: list[str], tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from typing import Annotated
@@ -24,6 +25,7 @@ from unite.cli.world import world
 from unite.errors import UniteError
 
 INTERRUPTED = 130
+_OF_A_DISK = (errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EROFS, errno.EIO)
 app = typer.Typer(
     name="unite",
     help="One embedder for text, images, video and any mix of them.",
@@ -83,7 +85,7 @@ def run() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except OSError as error:
-        if error.strerror is None:
+        if error.strerror is None or (error.filename is None and error.errno not in _OF_A_DISK):
             raise
         place = "" if error.filename is None else f"{error.filename}: "
         remedy = "Check the path, its rights and the space that is left."

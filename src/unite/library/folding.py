@@ -42,7 +42,7 @@ def fold(found: Iterable[Found]) -> list[Folded]:
 
 
 def joined(folded: Iterable[Folded]) -> list[Folded]:
-    """Do the same with hits that stand for others already: what they stood for is kept.
+    """Do the same with hits that stand for others already; what they stood for is kept.
 
     Args:
         folded: Hits, best first; they are not used any more.
@@ -50,24 +50,29 @@ def joined(folded: Iterable[Folded]) -> list[Folded]:
     hits: list[Folded] = []
     by_file: dict[str, Folded] = {}
     by_contents: dict[tuple[str, str], Folded] = {}
+    told: dict[str, set[str]] = {}  # by the id of a hit: its own path and those of its copies
     for one in folded:
         record = one.found.record
-        file, contents = file_of(record), _contents(record)
+        file, contents = file_of(record), contents_of(record)
         if (hit := by_file.get(file)) is not None:
             hit.segments += (1 + one.segments) * (file == file_of(hit.found.record))
-            _add_copies(hit, one.copies)
+            copies = one.copies
         elif contents is not None and (hit := by_contents.get(contents)) is not None:
-            _add_copies(hit, [record.path, *one.copies])
+            copies = [record.path, *one.copies]
         else:
-            hit = one
+            hit, copies = one, []
             hits.append(hit)
+            told[record.id] = {record.path, *one.copies}
+        known = told[hit.found.record.id]
+        hit.copies.extend(path for path in dict.fromkeys(copies) if path not in known)
+        known.update(copies)
         by_file[file] = hit
         if contents is not None:
             by_contents.setdefault(contents, hit)
     return hits
 
 
-def _contents(record: Record) -> tuple[str, str] | None:
+def contents_of(record: Record) -> tuple[str, str] | None:
     """What is equal only where whole files, or independent items, are; None where nothing tells.
 
     A clip's segments are named by their file's digest; two letters may share a passage.
@@ -76,8 +81,3 @@ def _contents(record: Record) -> tuple[str, str] | None:
         return record.modality, record.meta[FILE]
     alone = record.parts == 1 or record.id == file_of(record) or record.start is not None
     return (record.modality, record.digest) if alone else None
-
-
-def _add_copies(hit: Folded, paths: Iterable[str]) -> None:
-    known = {hit.found.record.path, *hit.copies}
-    hit.copies.extend(path for path in dict.fromkeys(paths) if path not in known)

@@ -23,7 +23,7 @@ from unite.library.library import Library
 from unite.library.parts import CLIP, Contents, Part
 from unite.library.progress import Progress, published
 from unite.library.reading import Read, Reading
-from unite.library.scan import Scan, Source, is_beneath, is_gone, scan
+from unite.library.scan import Scan, Source, folder_above, is_gone, scan
 from unite.library.scenes import check_can_find_cuts
 from unite.media.suffixes import ending_of
 from unite.stores.protocol import Record, Row, Store
@@ -224,7 +224,9 @@ class _Run:
         for name, note in work.contents.notes.items():
             if name not in work.failed:  # why it failed says more
                 outcome.notes[name] = note
-        if not work.unread and not _is_rest_unknown(work.contents, before):
+        if _is_rest_unknown(work.contents, before):
+            before = [record for record in before if record.id in work.stored]
+        elif not work.unread:
             self._stale |= {record.id for record in before} - work.stored
         if not work.contents.parts and not work.failed and path not in outcome.notes:
             outcome.notes[path] = "holds nothing to index"
@@ -257,22 +259,26 @@ class _Run:
         """Delete what is stale: old parts of changed files, moved files, deleted files.
 
         A text that has become the caption of a file beside it is no file of its own any more. What
-        a link no longer leads to may be there again when a drive is.
+        a link no longer leads to may be there again when a drive is; what two links lead to is kept
+        under the one that was walked.
         """
         unseen = {
             path
             for path in self._known.sources
             if path not in self._found.sources and self._found.covers(path)
         }
-        for link in self._found.lost:
-            away = {path for path in unseen if is_beneath(path, link)}
-            unseen -= away
-            if away:
-                self._outcome.failed[link] = (
-                    f"leads nowhere; {len(away)} files beneath it are kept as they were. Connect "
-                    "the drive, or remove the link to drop them"
-                )
-        gone = {path for path in unseen if is_gone(path)}
+        lost, doubled = self._found.lost, self._found.doubled
+        away = {path: link for path in unseen if (link := folder_above(path, lost))}
+        for link, count in Counter(away.values()).items():
+            self._outcome.failed[link] = (
+                f"leads nowhere; {count} files beneath it are kept as they were. Connect the "
+                "drive, or remove the link to drop them"
+            )
+        gone = {
+            path
+            for path in unseen - away.keys()
+            if is_gone(path) or folder_above(path, doubled) is not None
+        }
         for path in self._found.captions:
             self._stale |= {record.id for record in self._known.of(path)}
         self._outcome.removed = len(gone - self._moved_from)

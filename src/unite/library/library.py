@@ -202,7 +202,7 @@ class Library:
 
 def _location(path: Path, facts: LibraryFacts) -> str:
     """Where a library's vectors are."""
-    return facts.store if "://" in facts.store else absolute(path / facts.store)
+    return facts.store if "://" in facts.store else str((path / facts.store).resolve())
 
 
 def _read_facts(path: Path) -> LibraryFacts:

@@ -189,8 +189,8 @@ def _text(source: Source, opener: Opener) -> Contents:
 
 def _pdf(source: Source, opener: Opener) -> Contents:
     """Passages of each page; none goes over the end of its page."""
-    digest = _file_digest(source)
     pages = opener.pdf(source.path)
+    digest = _file_digest(source)
     on_pages = [
         (page, passage) for page, text in enumerate(pages.texts, 1) for passage in passages(text)
     ]

@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from unite.errors import LibraryError
 from unite.media.source import changed_at
@@ -80,6 +81,7 @@ class Scan:
         skipped: Files of an unsupported kind.
         captions: Texts that belong to files beside them.
         lost: Links that lead nowhere and may have led to folders.
+        doubled: Links to folders that another link led to; what they hold is found under that one.
     """
 
     roots: list[str] = field(default_factory=list)
@@ -89,10 +91,11 @@ class Scan:
     skipped: set[str] = field(default_factory=set)
     captions: set[str] = field(default_factory=set)
     lost: set[str] = field(default_factory=set)
+    doubled: set[str] = field(default_factory=set)
 
     def covers(self, path: str) -> bool:
         """Whether a path is one of the roots or lies beneath one."""
-        return any(path == root or is_beneath(path, root) for root in self.roots)
+        return any(path == root or _is_beneath(path, root) for root in self.roots)
 
 
 def kind_of(path: str) -> Kind | None:
@@ -168,38 +171,47 @@ def is_gone(path: str) -> bool:
 
 
 def _walk(root: str, found: Scan, leave_out: Collection[str]) -> None:
-    waiting: list[tuple[str, tuple[tuple[int, int], ...]]] = [(root, ())]
+    waiting: list[tuple[_Entry, tuple[tuple[int, int], ...]]] = [(_Entry(root), ())]
     linked: set[tuple[int, int]] = set()
     while waiting:
-        folder, above = waiting.pop()
+        (folder, is_link), above = waiting.pop()
         try:
             facts = Path(folder).stat()
             here = (facts.st_dev, facts.st_ino)
             if here in above:
                 found.notes[folder] = "leads back to a folder above it"
                 continue
-            if above and Path(folder).is_symlink():
-                if here in linked:
-                    found.notes[folder] = "leads to a folder that another link led to"
-                    continue
+            if is_link and here in linked:
+                found.notes[folder] = "leads to a folder that another link led to"
+                found.doubled.add(folder)
+                continue
+            if is_link:
                 linked.add(here)
             folders, files = _entries(folder, leave_out)
         except OSError as error:
             found.failed[folder] = _reason(error)
             continue
-        for path in files:
-            _file(path, found, listed=False)
-        waiting.extend((path, (*above, here)) for path in reversed(folders))
+        for entry in files:
+            _file(entry.path, found, listed=False)
+            if entry.is_link and kind_of(entry.path) is None and _leads_nowhere(entry.path):
+                found.lost.add(entry.path)
+        waiting.extend((entry, (*above, here)) for entry in reversed(folders))
 
 
-def _entries(folder: str, leave_out: Collection[str]) -> tuple[list[str], list[str]]:
+class _Entry(NamedTuple):
+    path: str
+    is_link: bool = False
+
+
+def _entries(folder: str, leave_out: Collection[str]) -> tuple[list[_Entry], list[_Entry]]:
     """Folders and other entries, each sorted; hidden ones are left out."""
-    folders: list[str] = []
-    files: list[str] = []
+    folders: list[_Entry] = []
+    files: list[_Entry] = []
     with os.scandir(folder) as entries:
         for entry in sorted(entries, key=lambda entry: entry.name):
             if not entry.name.startswith(".") and entry.path not in leave_out:
-                (folders if _is_folder(entry) else files).append(entry.path)
+                one = _Entry(entry.path, entry.is_symlink())
+                (folders if _is_folder(entry) else files).append(one)
     return folders, files
 
 
@@ -215,8 +227,6 @@ def _file(path: str, found: Scan, *, listed: bool = True) -> None:
     kind = kind_of(path)
     if kind is None or (kind is Kind.ITEMS and not listed):
         found.skipped.add(path)
-        if kind is None and _leads_nowhere(path):
-            found.lost.add(path)
         return
     try:
         path.encode()
@@ -277,9 +287,18 @@ def _reason(error: OSError) -> str:
 
 
 def _leads_nowhere(path: str) -> bool:
-    return os.path.islink(path) and not os.path.exists(path)  # noqa: PTH110, PTH114 - every file
+    return Path(path).is_symlink() and not Path(path).exists()
 
 
-def is_beneath(path: str, folder: str) -> bool:
-    """Whether a path lies in a folder or deeper."""
+def folder_above(path: str, folders: Collection[str]) -> str | None:
+    """The nearest of some folders that a path lies beneath, if any."""
+    folder = os.path.dirname(path)  # noqa: PTH120 - for every file
+    while folder not in folders:
+        below, folder = folder, os.path.dirname(folder)  # noqa: PTH120
+        if folder == below:
+            return None
+    return folder
+
+
+def _is_beneath(path: str, folder: str) -> bool:
     return path.startswith(folder if folder.endswith(os.sep) else folder + os.sep)

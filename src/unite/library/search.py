@@ -16,7 +16,7 @@ from typing import Literal
 
 import numpy as np
 
-from unite.library.folding import Folded, file_of, fold, joined
+from unite.library.folding import Folded, contents_of, file_of, fold, joined
 from unite.library.fusion import blended, even, favouring, fuse
 from unite.library.intent import named
 from unite.library.library import Library
@@ -194,11 +194,11 @@ class _Look:
     def _new(self, found: list[Found]) -> list[Found]:
         """Without what the query was asked with: the record or its file, and its copies."""
         files = {file_of(record) for record in self.asked.liked}
-        digests = {record.digest for record in self.asked.liked}
+        contents = {contents_of(record) for record in self.asked.liked} - {None}
         return [
             one
             for one in found
-            if file_of(one.record) not in files and one.record.digest not in digests
+            if file_of(one.record) not in files and contents_of(one.record) not in contents
         ]
 
 

@@ -108,10 +108,15 @@ def write_json(path: Path, row: Any) -> None:
 
 
 def replace_directory(new: Path, old: Path) -> None:
-    """Put a finished directory in another's place."""
+    """Put a finished directory in another's place; where that fails, the other is back in it."""
     doomed = old.with_name(f".{old.name}.old")
     shutil.rmtree(doomed, ignore_errors=True)
     if old.exists():
         old.rename(doomed)
-    new.rename(old)
+    try:
+        new.rename(old)
+    except OSError:
+        if doomed.exists():
+            doomed.rename(old)
+        raise
     shutil.rmtree(doomed, ignore_errors=True)

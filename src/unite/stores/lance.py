@@ -111,13 +111,13 @@ class LanceStore:
         Raises:
             LibraryError: There is no table, it is damaged, or it is older and cannot be written.
         """
-        try:
-            with _reading(uri):
+        with _reading(uri):
+            try:
                 table = _connect(uri).open_table(TABLE)
-        except ValueError as error:  # what LanceDB raises for a table that does not exist
-            raise LibraryError(
-                f"There is no table of vectors at {uri}.", "Index into a new library."
-            ) from error
+            except ValueError as error:  # what LanceDB raises for a table that does not exist
+                raise LibraryError(
+                    f"There is no table of vectors at {uri}.", "Index into a new library."
+                ) from error
         migrate(table)
         return cls(uri, table, exact_limit=exact_limit)
 
@@ -268,10 +268,10 @@ class LanceStore:
 
 @contextmanager
 def _reading(uri: str) -> Iterator[None]:
-    """A damaged file or a lost connection, in words; LanceDB raises RuntimeError for both."""
+    """A damaged file or a lost connection, in words; LanceDB raises any of these for them."""
     try:
         yield
-    except (OSError, RuntimeError) as error:
+    except (OSError, RuntimeError, ValueError) as error:
         reason = re.sub(r", \S+\.rs:\d+.*", "", str(error), flags=re.DOTALL)  # whose line it is
         raise StoreError(
             f"The vectors at {uri} are damaged or cannot be reached: {reason}.",

@@ -28,6 +28,7 @@ from unite.studies.node import (
     write_json,
 )
 from unite.training.launch import end_with_launcher, launch
+from unite.training.logged import read_metrics
 from unite.training.recipe import Recipe
 
 _PROGRAM = "unite.studies.work"
@@ -119,12 +120,9 @@ def _score(folder: Path, spec: Mapping[str, Any], recipe: Recipe) -> None:
 
 def _speed(metrics: Path) -> float | None:
     """Pairs a second, the median of what the run logged."""
-    import json
     from statistics import median
 
-    if not metrics.exists():
-        return None
-    rows = [json.loads(line) for line in metrics.read_text(encoding="utf-8").splitlines()]
+    rows = read_metrics(metrics)
     found = [row["examples_per_second"] for row in rows if "examples_per_second" in row]
     return median(found) if found else None
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
+from unite.training.logged import read_metrics
 from unite.training.recipe import Recipe
 
 _FRONT = """\
@@ -61,10 +61,10 @@ def model_card(recipe: Recipe, run: Path) -> str:
 
 
 def _last_figures(path: Path) -> str:
-    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    last: Mapping[str, Any] = next(filter(None, map(_with_figures, reversed(lines))), {})
-    if not last:
+    told = [row for row in read_metrics(path) if row.get("pairs")]
+    if not told:
         return "None were logged.\n"
+    last = told[-1]
     names = list(last["pairs"]["all"])
     return f"Step {last['step']}, over all rows since the log before.\n\n" + _table(
         ("query → target", *names),
@@ -73,15 +73,6 @@ def _last_figures(path: Path) -> str:
             for label, figures in last["pairs"].items()
         ),
     )
-
-
-def _with_figures(line: str) -> Mapping[str, Any] | None:
-    """What a line of metrics says, if it has figures; a full disk may have torn it."""
-    try:
-        row = json.loads(line)
-        return row if row["pairs"] else None
-    except (ValueError, TypeError, KeyError):
-        return None
 
 
 def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:

@@ -5,7 +5,6 @@ A recipe may extend another one by name and then says only what differs.
 
 from __future__ import annotations
 
-import os
 import tomllib
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
@@ -45,7 +44,7 @@ class BackboneRecipe(_Part):
     )
     nframes: int = Field(4, gt=0)
     max_tokens: int = Field(1024, gt=0)
-    init_std: float = Field(0.05, gt=0)
+    init_std: float = Field(0.05, ge=0)
 
     @model_validator(mode="after")
     def _heads_share_the_width(self) -> Self:
@@ -204,8 +203,8 @@ class OptimiserRecipe(_Part):
     accumulation: int = Field(1, gt=0)
     warmup: float = Field(0.03, ge=0, lt=1)
     weight_decay: float = Field(0.0, ge=0)
-    max_grad_norm: float = Field(1.0, ge=0)
-    epsilon: float = Field(1e-8, gt=0, description="of AdamW")
+    max_grad_norm: float = Field(1.0, ge=0, allow_inf_nan=True, description="0 or inf: as it is")
+    epsilon: float = Field(1e-8, ge=0, description="of AdamW")
     released_processes: int | None = Field(None, gt=0)
     seed: int = Field(0, ge=0, lt=1 << 32)
 
@@ -347,10 +346,11 @@ def shipped() -> list[str]:
 def _read(name: str, above: tuple[Path, ...] = ()) -> dict[str, Any]:
     """Parse a recipe and lay it over the one it extends; those above extend this one."""
     path = expanded(name)
-    if path in above:
+    real = path.resolve() if path.suffix == ".toml" else path
+    if real in above:
         raise RecipeError(
             f"The recipe {name!r} extends itself.",
-            f"Break the circle: {' → '.join(map(str, (*above, path)))}.",
+            f"Break the circle: {' → '.join(map(str, (*above, real)))}.",
         )
     if path.suffix == ".toml":
         if not path.is_file():
@@ -375,8 +375,8 @@ def _read(name: str, above: tuple[Path, ...] = ()) -> dict[str, Any]:
             f"The recipe {name!r} extends {base!r}.", "Name one recipe: a file, or a shipped one."
         )
     if path.suffix == ".toml" and base not in shipped():
-        base = os.path.normpath(path.parent / expanded(base))
-    return _laid_over(_read(base, (*above, path)), row)
+        base = str(path.parent / expanded(base))
+    return _laid_over(_read(base, (*above, real)), row)
 
 
 def _text(path: Path) -> str:

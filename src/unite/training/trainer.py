@@ -161,7 +161,11 @@ class UniteTrainer(SentenceTransformerTrainer):  # type: ignore[misc]
         self.args.output_dir = str(partial)
         try:
             super()._save_checkpoint(model, trial)
-        except (OSError, SafetensorError, RuntimeError) as error:  # the last one is torch's
+        except (OSError, SafetensorError, RuntimeError) as error:
+            if isinstance(error, RuntimeError) and "PytorchStreamWriter" not in str(error):
+                raise
+            if self.is_world_process_zero():
+                shutil.rmtree(partial, ignore_errors=True)
             raise TrainingError(
                 f"The checkpoint of step {self.state.global_step} cannot be written to {output}: "
                 f"{error}.",
