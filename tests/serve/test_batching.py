@@ -93,6 +93,39 @@ def test_who_left_is_not_embedded(encoder: Gated, batcher: Batcher) -> None:
     assert batcher.waiting == 0
 
 
+def test_who_left_holds_no_place(encoder: Gated, batcher: Batcher) -> None:
+    async def ask() -> None:
+        first = asyncio.create_task(batcher.embed(items("a")))
+        await asyncio.to_thread(encoder.begun.wait, 10)
+        gone = asyncio.create_task(batcher.embed(items(*["boom"] * 39)))
+        await asyncio.sleep(0)
+        assert batcher.waiting == 40
+        gone.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await gone
+        assert batcher.waiting == 1
+        late = asyncio.create_task(batcher.embed(items("b")))
+        encoder.gate.set()
+        assert len(await first) == len(await late) == 1
+
+    asyncio.run(ask())
+
+
+def test_all_may_leave_while_one_waits_for_company(encoder: Gated) -> None:
+    batcher = Batcher(encoder, wait=0.5, batch=16, queue=40)
+
+    async def ask() -> None:
+        for _ in range(3):
+            gone = asyncio.create_task(batcher.embed(items("boom")))
+            await asyncio.sleep(0.01)
+            gone.cancel()
+        encoder.gate.set()
+        assert len(await asyncio.wait_for(batcher.embed(items("b")), 30)) == 1
+
+    asyncio.run(ask())
+    batcher.close()
+
+
 def test_a_failing_model_fails_those_who_wait_and_goes_on(encoder: Gated, batcher: Batcher) -> None:
     encoder.gate.set()
 

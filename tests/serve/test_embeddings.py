@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import base64
 import json
+import socket
+import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
@@ -209,3 +212,66 @@ def test_shutdown_finishes_what_is_under_way() -> None:
             np.testing.assert_allclose(vectors(waiting.result())[0], vector_of("abc"))
         server.thread.join(200)
         assert not server.thread.is_alive()
+
+
+def test_what_nobody_waits_for_is_not_embedded() -> None:
+    with gated(is_open=False) as (server, encoder):
+        with socket.create_connection(("127.0.0.1", server.port)) as first:
+            first.sendall(request_of(["held up"]))
+            assert encoder.begun.wait(200)
+            left = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(3)]
+            for one in left:
+                one.sendall(request_of(["abandoned"] * 100))
+            wait_until(lambda: server.service.batcher.waiting == 301)
+            for one in left:
+                one.close()
+            wait_until(lambda: server.service.batcher.waiting == 1)
+            wait_until(lambda: server.service.intake.held < 1000)
+            encoder.gate.set()
+            assert b"200 OK" in first.recv(4096)
+        with server.client() as client:
+            assert client.post("/v1/embeddings", json={"input": "a"}).status_code == 200
+            assert 'status="499"} 3.0' in client.get("/metrics").text
+    assert encoder.batches == [1, 1]
+
+
+def request_of(texts: list[str]) -> bytes:
+    body = json.dumps({"input": texts}).encode()
+    head = "POST /v1/embeddings HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    end = time.monotonic() + 60
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize(
+    ("files", "data", "said"),
+    [
+        ([("image", b"x"), ("image", b"y")], {"input": '["a"]'}, "Two files are named 'image'"),
+        ([], {"input": ['["a"]', '["b"]']}, "input is not JSON"),
+        ([], {"input": '["a"]', "encoding_format": ["float", "base64"]}, "encoding_format"),
+    ],
+)
+def test_what_was_sent_twice_is_told(
+    client: httpx2.Client, files: list[tuple[str, bytes]], data: dict[str, Any], said: str
+) -> None:
+    parts: Any = [*files, ("unused", b"x")]
+    answer = client.post("/v1/embeddings", files=parts, data=data)
+    assert 400 <= answer.status_code < 500
+    assert said in answer.json()["error"]["message"]
+
+
+def test_no_format_is_the_usual_one(client: httpx2.Client) -> None:
+    answer = client.post("/v1/embeddings", json={"input": "a", "encoding_format": None})
+    assert isinstance(answer.json()["data"][0]["embedding"], list)
+
+
+def test_each_of_many_media_is_called_what_it_is(client: httpx2.Client) -> None:
+    data = "data:image/png;base64," + base64.b64encode(b"\x89PNG\r\n\x1a\nbroken").decode()
+    answer = client.post("/v1/embeddings", json={"input": [{"image": data}] * 12})
+    for row in answer.json()["data"]:
+        assert row["error"]["message"].startswith("The image "), row

@@ -5,7 +5,10 @@ from collections.abc import Iterator
 import httpx2
 import pytest
 
-from .running import Server, gated
+from unite.serve.app import create_app
+from unite.serve.settings import Settings
+
+from .running import Gated, Server, gated, running
 
 TOKEN = "a-token-of-some-length"
 
@@ -65,9 +68,31 @@ def test_nothing_but_the_page_and_the_probes_without_the_token(locked: Server, p
 
 
 @pytest.mark.parametrize(
-    "headers", [{"authorization": f"Bearer {TOKEN}"}, {"cookie": f"a=b; unite_token={TOKEN}"}]
+    "headers",
+    [
+        {"authorization": f"Bearer {TOKEN}"},
+        *(
+            {"cookie": f"{other}; unite_token={TOKEN}"}
+            for other in ("a=b", 'prefs={"a":1}', "theme=dark mode", "a b=1", "x[0]=1", "alone")
+        ),
+    ],
 )
 def test_the_token_opens(locked: Server, headers: dict[str, str]) -> None:
     with locked.client(headers=headers) as client:
         assert client.get("/v1/models").status_code == 200
         assert client.post("/v1/embeddings", json={"input": "a"}).status_code == 200
+
+
+@pytest.mark.parametrize("origin", ["http://[", "http://evil.example", "null", "//["])
+def test_an_origin_that_is_none_is_refused_like_another(client: httpx2.Client, origin: str) -> None:
+    assert client.get("/v1/library", headers={"origin": origin}).status_code == 403
+
+
+def test_a_token_may_have_any_letters() -> None:
+    with running(create_app(None, Gated(), Settings(token="schlüssel"))) as server:  # type: ignore[arg-type]
+        for headers in (
+            {b"authorization": "Bearer schlüssel".encode()},
+            {b"cookie": b"unite_token=schl%C3%BCssel"},
+        ):
+            with server.client() as client:
+                assert client.get("/v1/models", headers=headers).status_code == 200

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 
 import httpx2
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from unite.serve.app import create_app
@@ -79,3 +80,10 @@ def test_openapi_tells_of_everything(client: httpx2.Client) -> None:
     assert set(body) == {"application/json", "multipart/form-data"}
     assert "like" in body["application/json"]["schema"]["properties"]
     assert "$ref" not in str(body)
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz"])
+def test_probes_may_ask_for_the_head_alone(client: httpx2.Client, path: str) -> None:
+    answer = client.head(path)
+    assert answer.status_code == client.get(path).status_code
+    assert answer.content == b""

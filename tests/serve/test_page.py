@@ -208,6 +208,42 @@ def test_errors_are_told_and_can_be_tried_again(page: Page, complaints: list[str
     expect(page.get_by_role("button", name="Try again")).to_have_count(0)
 
 
+HALF = """(ends) => {
+    const real = window.fetch;
+    window.fetch = (address, options) => {
+        window.fetch = real;
+        const body = new ReadableStream({ start(half) {
+            half.enqueue(new TextEncoder().encode('{"hits": ['));
+            if (ends) half.error(new TypeError("network error"));
+            else options.signal.addEventListener("abort", () => half.error(options.signal.reason));
+        } });
+        return Promise.resolve(new Response(body, { status: 200 }));
+    };
+}"""
+
+
+def test_a_search_is_not_disturbed_by_the_one_before_whose_answer_was_on_its_way(
+    page: Page,
+) -> None:
+    page.evaluate(HALF, False)
+    page.fill("#text", "the sea at night")
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".ghost")
+    ask(page, "a red boat")
+    expect(page.locator(CARD)).to_have_count(6)
+    expect(page.get_by_role("alert")).to_be_hidden()
+
+
+@pytest.mark.slow
+def test_an_answer_that_broke_off_is_told_and_can_be_tried_again(page: Page) -> None:
+    page.evaluate(HALF, True)
+    page.fill("#text", "the sea at night")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("alert")).to_contain_text("The answer broke off")
+    page.get_by_role("button", name="Try again").click()
+    expect(page.locator(CARD)).to_have_count(6)
+
+
 @pytest.mark.slow
 def test_a_part_of_a_clip_plays_from_its_time(page: Page, media: Path) -> None:
     at = f"/v1/items/{key_of(str(media / 'clip.mp4'))}"

@@ -11,7 +11,7 @@ import pytest
 from unite.embedder import Embedder
 from unite.errors import LibraryError
 from unite.library.ingest import ingest
-from unite.library.library import Library
+from unite.library.library import FACTS, Library
 from unite.library.search import search as find
 from unite.serve.app import create_app
 from unite.serve.settings import Settings
@@ -19,6 +19,7 @@ from unite.serve.shelf import key_of
 from unite.stores.filters import Filter
 from unite.stores.protocol import Found
 from unite.types import Item, Vector
+from unite.whole import write_text
 
 from .conftest import data_uri
 from .running import Gated, gated, running
@@ -270,3 +271,40 @@ def test_damaged_vectors_are_the_servers_fault(
         answer = client.post("/v1/search", json={"text": "a red boat"})
     assert answer.status_code == 503
     assert "damaged" in answer.json()["error"]["message"]
+
+
+def test_a_library_made_anew_with_another_model_is_not_searched(
+    tmp_path: Path, encoder: Embedder, media: Path
+) -> None:
+    path = tmp_path / "lib"
+    made = Library.create(path, model_id=encoder.model_id, model="tiny", dim=encoder.dim)
+    assert not ingest(made, sorted(media.glob("p*.png")), encoder).failed
+    with running(create_app(made, encoder)) as server, server.client() as client:
+        ask(client, text="a red boat")
+        sound = (path / FACTS).read_text()
+        write_text(path / FACTS, sound.replace(encoder.model_id, "another"))
+        answer = client.post("/v1/search", json={"text": "a red boat"})
+        assert answer.status_code == 503
+        assert "Start unite serve again" in answer.json()["error"]["message"]
+        assert client.get("/v1/library").status_code == 503
+        write_text(path / FACTS, sound)
+        ask(client, text="a red boat")
+
+
+def test_modalities_may_be_sent_one_by_one_in_a_form(client: httpx2.Client, media: Path) -> None:
+    files = {"image": (media / "p2.png").read_bytes()}
+    for only in (["image", "text"], "image,text"):
+        answer = client.post("/v1/search", files=files, data={"only": only, "k": "20"})
+        assert set(answer.json()["shares"]) == {"image", "text"}
+    answer = client.post("/v1/search", files=files, data={"image": "data:image/png;base64,AA"})
+    assert answer.status_code == 422
+    assert "a file and a field" in answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("more", [{"like": "x"}, {"embedding": "AAAA"}])
+def test_an_instruction_is_for_what_is_embedded(
+    client: httpx2.Client, more: dict[str, str]
+) -> None:
+    answer = client.post("/v1/search", json={**more, "instruction": "Find it."})
+    assert answer.status_code == 422
+    assert answer.json()["error"]["param"] == "instruction"

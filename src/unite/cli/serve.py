@@ -75,6 +75,8 @@ def _settings(host: str, token_file: Path | None, names: list[str]) -> Settings:
     from unite.serve.settings import LOOPBACK, Settings
 
     token = None if token_file is None else _token(token_file)
+    for name in names:
+        _check_name(name)
     if host in LOOPBACK:
         return Settings(token=token, hosts=(*LOOPBACK, *names))
     if token is None:
@@ -88,6 +90,21 @@ def _settings(host: str, token_file: Path | None, names: list[str]) -> Settings:
         err=True,
     )
     return Settings(token=token, hosts=tuple(names) or ("*",))
+
+
+def _check_name(name: str) -> None:
+    from pydantic import ValidationError
+
+    from unite.errors import UniteError
+    from unite.serve.settings import Settings
+
+    try:
+        Settings(hosts=(name,))
+    except ValidationError as error:
+        raise UniteError(
+            f"--allow-host {name!r} is no name of a host.",
+            "Write search.example.com, or *.example.com for all beneath; no scheme, no port.",
+        ) from error
 
 
 def _token(file: Path) -> SecretStr:

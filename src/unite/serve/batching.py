@@ -62,6 +62,7 @@ class Batcher:
 
         Raises:
             RequestError: The queue is full, or the server is ending.
+            CancelledError: Nobody waits any more; what is not being embedded yet will not be.
         """
         if self.waiting + len(items) > self._queue:
             rest = math.ceil(max(self._words.seconds_left, self._media.seconds_left))
@@ -76,7 +77,14 @@ class Batcher:
         for job in jobs:
             lane = self._words if job.item.modality == Modality.TEXT else self._media
             lane.put(job)
-        return await asyncio.gather(*(asyncio.wrap_future(job.future) for job in jobs))
+        try:
+            return await asyncio.gather(*(asyncio.wrap_future(job.future) for job in jobs))
+        except asyncio.CancelledError:
+            for job in jobs:
+                job.future.cancel()
+            self._words.forget()
+            self._media.forget()
+            raise
 
     def close(self) -> None:
         """Finish what waits, then end; nobody waits for an encoder that hangs."""
@@ -111,6 +119,11 @@ class _Lane:
             self._jobs.append(job)
             self._changed.notify()
 
+    def forget(self) -> None:
+        """Drop what was cancelled."""
+        with self._changed:
+            self._jobs = deque(job for job in self._jobs if not job.future.cancelled())
+
     def close(self) -> None:
         with self._changed:
             self._closing = True
@@ -130,10 +143,10 @@ class _Lane:
 
     def _taken(self) -> list[_Job]:
         """The next batch; none when all is done and the lane closes."""
+        full = lambda: len(self._jobs) >= self._batch or self._closing  # noqa: E731
         with self._changed:
-            self._changed.wait_for(lambda: self._jobs or self._closing)
-            full = lambda: len(self._jobs) >= self._batch or self._closing  # noqa: E731
-            if self._jobs:
+            while not self._jobs and not self._closing:  # all may leave while one waits for more
+                self._changed.wait_for(lambda: self._jobs or self._closing)
                 self._changed.wait_for(full, self._wait)
             jobs = [self._jobs.popleft() for _ in range(min(self._batch, len(self._jobs)))]
             self._running = len(jobs)

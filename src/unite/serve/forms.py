@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
@@ -29,9 +30,10 @@ async def embeddings_form(body: Body) -> EmbeddingsForm:
         return await _from_json(EmbeddingsForm, body.json)
     fields: dict[str, Any] = dict(body.fields)
     if "input" in fields:
+        _refuse_namesakes([name for name, _ in body.files])
         try:
             fields["input"] = json.loads(fields["input"])
-        except (ValueError, RecursionError) as error:
+        except (ValueError, TypeError, RecursionError) as error:  # TypeError: it was sent twice
             raise RequestError(400, f"input is not JSON: {error}.", param="input") from error
         return _checked(EmbeddingsForm, fields)
     items = []
@@ -58,11 +60,21 @@ async def search_form(body: Body) -> SearchForm:
     for kind in {name for name, _ in body.files}:
         if kind not in _MEDIA:
             raise RequestError(422, f"The file {kind!r} is neither 'image' nor 'video'.")
+        if kind in fields:
+            raise RequestError(422, f"{kind!r} is a file and a field.", "Send one.", param=kind)
         fields[kind] = []
     for number, (kind, file) in enumerate(body.files):
         body.files[number] = (f"{kind} {number}", file)
         fields[kind].append(f"attachment:{kind} {number}")
     return _checked(SearchForm, fields)
+
+
+def _refuse_namesakes(names: Sequence[str]) -> None:
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise RequestError(
+            422, f"Two files are named {twice!r}.", "Give each a name of its own.", param=twice
+        )
 
 
 async def _from_json(form: type[F], body: bytes) -> F:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hmac
-from http.cookies import CookieError, SimpleCookie
 from urllib.parse import unquote, urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import cookie_parser
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from unite.serve.faults import RequestError, unknown
@@ -86,16 +86,20 @@ class Guard:
 def _check_origin(headers: Headers) -> None:
     """Refuse what another site's page has a browser send; reading is closed to it anyhow."""
     origin = headers.get("origin")
-    foreign = origin is not None and urlsplit(origin).netloc != headers.get("host")
+    foreign = origin is not None and _place(origin) != headers.get("host")
     if foreign or headers.get("sec-fetch-site") == "cross-site":
         raise RequestError(403, "Other sites' pages may not call this server.", code="cross_origin")
 
 
+def _place(origin: str) -> str:
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:  # no browser's
+        return ""
+
+
 def _tokens(headers: Headers) -> list[bytes]:
     kind, _, word = headers.get("authorization", "").partition(" ")
-    found = [word.strip().encode()] if kind.lower() == "bearer" else []
-    try:
-        cookie = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
-    except CookieError:
-        return found
-    return found if cookie is None else [*found, unquote(cookie.value).encode()]
+    found = [word.strip().encode("latin-1")] if kind.lower() == "bearer" else []
+    cookie = cookie_parser(headers.get("cookie", "")).get(COOKIE)  # others' may be of any form
+    return found if cookie is None else [*found, unquote(cookie).encode()]

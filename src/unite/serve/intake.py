@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -21,10 +21,13 @@ _FIELD_BYTES = 8 << 20  # of a field that is no file: held in memory
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """A body as it was sent: JSON, or the fields and files of a form."""
+    """A body as it was sent: JSON, or the fields and files of a form.
+
+    A field that was sent several times is a list.
+    """
 
     json: bytes | None
-    fields: dict[str, str]
+    fields: dict[str, str | list[str]]
     files: list[tuple[str, UploadFile]]
 
 
@@ -64,7 +67,7 @@ class Intake:
                     json = None
                     form = await self._form(counted.request)
                     pairs = form.multi_items()
-                    fields = {key: part for key, part in pairs if isinstance(part, str)}
+                    fields = _fields((key, part) for key, part in pairs if isinstance(part, str))
                     files = [(key, part) for key, part in pairs if isinstance(part, UploadFile)]
             yield Body(json, fields, files)
         finally:
@@ -113,6 +116,13 @@ class _Counted:
         self.bytes += size
         self._intake.count(size, self.bytes)
         return message
+
+
+def _fields(pairs: Iterable[tuple[str, str]]) -> dict[str, str | list[str]]:
+    found: dict[str, list[str]] = {}
+    for key, part in pairs:
+        found.setdefault(key, []).append(part)
+    return {key: parts[0] if len(parts) == 1 else parts for key, parts in found.items()}
 
 
 def too_long(size: int, limit: int) -> RequestError:

@@ -61,7 +61,7 @@ class EmbeddingsForm(Form):
 
     input: Input
     model: str | None = None
-    encoding_format: Literal["float", "base64"] = "float"
+    encoding_format: Literal["float", "base64"] | None = "float"
     dimensions: int | None = Field(None, ge=1, description="Keep only so many leading numbers.")
     user: str | None = Field(None, description="Taken and not used.")
 

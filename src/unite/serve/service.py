@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,7 +23,7 @@ from unite.serve.settings import Settings
 from unite.serve.shelf import Shelf
 from unite.serve.thumbnails import Thumbnails
 from unite.serve.uploads import Uploads, uploads
-from unite.types import Encoder, Item
+from unite.types import Embedding, Encoder, Item
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +32,10 @@ _SQUARE = (
     "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAABwAAAAcCAAAAABXZoBIAAAAFklEQVR42mNs"
     "YMANmBhGJUclRyWhAADxiwC4gQrlWAAAAABJRU5ErkJggg=="
 )
+
+
+CLIENT_LEFT = 499
+"""Status, as nginx has it, of what nobody waits for; it is in the figures alone."""
 
 
 class Served(Encoder, Protocol):
@@ -89,6 +94,23 @@ class Service:
                 if self._shelf is not None:
                     self._shelf.close()
 
+    async def embedded(self, request: Request, items: Sequence[Item]) -> list[Embedding]:
+        """Embed items for as long as the client waits for them; its body has been read.
+
+        Raises:
+            RequestError: The queue is full, the server is ending, or the client has left.
+        """
+        work = asyncio.create_task(self.batcher.embed(items))
+        leaving = asyncio.create_task(_left(request))
+        try:
+            await asyncio.wait((work, leaving), return_when=asyncio.FIRST_COMPLETED)
+            if work.done():
+                return work.result()
+            raise RequestError(CLIENT_LEFT, "The client has left.")
+        finally:
+            work.cancel()
+            leaving.cancel()
+
     async def warm_up(self) -> None:
         """Have the model and the decoders work once; then the server is ready."""
         if self._shelf is not None:
@@ -125,6 +147,12 @@ class Service:
         assert self._folder is not None, "the server has not started"
         async with uploads(self._folder, body_files, self.settings.max_items) as place:
             yield place
+
+
+async def _left(request: Request) -> None:
+    """Wait until the client closes its connection."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
 def _of(request: Request) -> Service:

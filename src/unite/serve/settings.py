@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    field_validator,
+    model_validator,
+)
 
 from unite.media.source import Limits
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1", "[::1]")
+
+_HOST = re.compile(r"\*|(\*\.)?[^\s*/:@\[\]]+|\[[0-9a-fA-F:.]+\]")
 
 Whole = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(gt=0)]
@@ -18,8 +28,9 @@ class Settings(BaseModel):
     """Everything that can be set of a server.
 
     Attributes:
-        hosts: Names under which it may be called; `*` admits any. The check keeps a page that
-            has bound its own name to this machine's address from reading the library.
+        hosts: Names under which it may be called; `*.example.com` admits all beneath, `*` any. The
+            check keeps a page that has bound its own name to this machine's address from reading
+            the library.
         token: What clients must present; None: nothing.
         max_items: Items of one request.
         max_bytes: Of one request's body.
@@ -49,6 +60,14 @@ class Settings(BaseModel):
     batch: Whole = 32
     queue: Whole = 512
     thumbnail_workers: Whole = 1
+
+    @field_validator("hosts")
+    @classmethod
+    def _names(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
+        for host in hosts:
+            if host not in LOOPBACK and not _HOST.fullmatch(host):
+                raise ValueError(f"{host!r} is no name of a host: no scheme, no port, no path")
+        return hosts
 
     @model_validator(mode="after")
     def _room_for_one(self) -> Self:

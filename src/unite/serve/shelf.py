@@ -7,9 +7,10 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TypeVar
 
-from unite.library.library import Library
+from unite.library.library import FACTS, Library
 from unite.library.search import Plan, Ranking, SearchResult, search_vector
 from unite.library.terms import Asked
 from unite.serve.faults import RequestError
@@ -35,6 +36,7 @@ class Shelf:
     def __init__(self, library: Library) -> None:
         self.library = library
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="library")
+        self._stamp = _stamp(library.path)
         self._records: OrderedDict[str, tuple[float, Record]] = OrderedDict()
 
     async def search(
@@ -92,13 +94,39 @@ class Shelf:
         self._thread.shutdown()
 
     async def _ask(self, question: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, question)
+        def asked() -> T:
+            self._refuse_another()
+            return question()
+
+        return await asyncio.get_running_loop().run_in_executor(self._thread, asked)
+
+    def _refuse_another(self) -> None:
+        """Vectors of another model would be searched with this one's."""
+        if (stamp := _stamp(self.library.path)) in (None, self._stamp):
+            return
+        facts = Library.facts_of(self.library.path)
+        if (facts.model_id, facts.dim) != (self.library.facts.model_id, self.library.facts.dim):
+            raise RequestError(
+                503,
+                f"The library was made anew, with model {facts.model!r}.",
+                "Start unite serve again.",
+            )
+        self._stamp = stamp
 
     def _remember(self, record: Record) -> None:
         self._records[record.id] = (time.monotonic(), record)
         self._records.move_to_end(record.id)
         if len(self._records) > REMEMBERED:
             self._records.popitem(last=False)
+
+
+def _stamp(path: Path) -> tuple[int, int] | None:
+    """By which it is seen that a library was made anew; None where it is away."""
+    try:
+        facts = (path / FACTS).stat()
+    except OSError:  # asking it will say what is wrong
+        return None
+    return facts.st_ino, facts.st_mtime_ns
 
 
 def key_of(name: str) -> str:

@@ -71,7 +71,7 @@ class Uploads:
     async def _file(self, kind: Kind, given: str) -> str:
         if len(self._names) == self._most:
             raise RequestError(413, f"The request has more than {self._most} media.", param=kind)
-        path = self._folder / str(len(self._names))
+        path = self._folder / f"{len(self._names):06}"  # none begins with another
         self._names[str(path)] = f"The {kind}"
         if given[:5].lower() == "data:":
             await run_in_threadpool(_write_data, path, given)

@@ -37,7 +37,7 @@ async def embeddings(request: Request, service: Here) -> JSONResponse:
         form = await embeddings_form(body)
         _check(form, service)
         async with service.uploads(body.files) as place:
-            results = await _embedded(form.items, place, service)
+            results = await _embedded(request, form.items, place, service)
     if form.strict:
         _raise_first(results)
     return JSONResponse(_answer(form, results, service.encoder.name))
@@ -72,7 +72,7 @@ def _check(form: EmbeddingsForm, service: Service) -> None:
 
 
 async def _embedded(
-    forms: Sequence[str | ItemForm], place: Uploads, service: Service
+    request: Request, forms: Sequence[str | ItemForm], place: Uploads, service: Service
 ) -> list[Embedding]:
     """One result for each form: those that make no item fail themselves alone."""
     made: list[Item | Embedding] = []
@@ -82,7 +82,7 @@ async def _embedded(
         except ItemError as error:
             made.append(Embedding(None, error=place.plain(str(error))))
     items = [item for item in made if isinstance(item, Item)]
-    found = iter(await service.batcher.embed(items))
+    found = iter(await service.embedded(request, items))
     results = [next(found) if isinstance(one, Item) else one for one in made]
     for result in results:
         outcome = "failed" if result.vector is None else "embedded"
@@ -110,7 +110,7 @@ def _answer(form: EmbeddingsForm, results: Sequence[Embedding], model: str) -> d
             row["error"] = {"message": result.error}
         else:
             vector = shortened(result.vector, form.dimensions)
-            row["embedding"] = encoded(vector, form.encoding_format)
+            row["embedding"] = encoded(vector, form.encoding_format or "float")
         if result.note:
             row["note"] = result.note
         data.append(row)

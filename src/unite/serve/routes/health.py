@@ -12,12 +12,14 @@ from unite.serve.service import Here
 router = APIRouter(tags=["health"])
 
 
+@router.head("/healthz", include_in_schema=False)
 @router.get("/healthz", response_class=PlainTextResponse)
 async def healthz() -> str:
     """The process answers."""
     return "ok\n"
 
 
+@router.head("/readyz", include_in_schema=False)
 @router.get("/readyz", response_class=PlainTextResponse, responses=failures(503))
 async def readyz(service: Here) -> str:
     """The model has embedded, and the server is not ending."""

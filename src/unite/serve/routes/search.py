@@ -38,7 +38,7 @@ async def search(request: Request, service: Here) -> SearchOut:
         form = await search_form(body)
         _check(form)
         if form.cursor is None:
-            asked = await _asked(form, body, service)
+            asked = await _asked(request, form, body, service)
             offset, like, only, where = 0, form.like, _labels(form.only), form.where or ""
             ranking: Ranking | Plan | None = "cosine" if form.raw else None
             whole = form.all_segments
@@ -89,13 +89,20 @@ def _check(form: SearchForm) -> None:
             "A search is by text, image and video, or by 'like', 'embedding' or 'cursor'.",
             "Give one of the four.",
         )
+    if form.instruction is not None and not asked[0]:
+        raise RequestError(
+            422,
+            "An instruction is for what is embedded.",
+            "Send it with text, image or video.",
+            param="instruction",
+        )
     if form.cursor is not None and form.model_fields_set - {"cursor", "k"}:
         raise RequestError(
             422, "A cursor goes on with the search as it was asked.", "Send it alone, or with 'k'."
         )
 
 
-async def _asked(form: SearchForm, body: Body, service: Service) -> Asked:
+async def _asked(request: Request, form: SearchForm, body: Body, service: Service) -> Asked:
     if form.embedding is not None:
         return Asked(decoded(form.embedding, service.encoder.dim))
     if form.like is not None:
@@ -106,7 +113,7 @@ async def _asked(form: SearchForm, body: Body, service: Service) -> Asked:
             item = await place.item(form)
         except ItemError as error:
             raise RequestError(400, place.plain(str(error))) from error
-        (result,) = await service.batcher.embed([item])
+        (result,) = await service.embedded(request, [item])
         if result.vector is None:
             raise RequestError(400, place.plain(result.error or "The query cannot be embedded."))
         return Asked(result.vector, item)

@@ -19,6 +19,7 @@ export async function search(query, cursor, signal) {
     for (const key of ["like", "text", "instruction", "only", "where"]) {
       if (query[key]) fields[key] = query[key];
     }
+    if (query.like) delete fields.instruction; // it is for what is embedded
   }
   const files = cursor ? [] : query.files;
   return answer(await reached(fetch("v1/search", { method: "POST", signal, ...body(fields, files) })));
@@ -44,8 +45,14 @@ async function reached(asked) {
 }
 
 async function answer(response) {
-  const told = await response.json().catch(() => null);
-  if (response.ok && told) return told;
+  let told = null;
+  try {
+    told = await response.json();
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    if (response.ok) throw new Failure("The answer broke off. Is unite serve running?", 0);
+  }
+  if (response.ok) return told;
   const message = told?.error?.message ?? `The server answered ${response.status}.`;
   throw new Failure(message, response.status);
 }

@@ -70,13 +70,14 @@ async function ask(further) {
   const mine = (asking = new AbortController());
   try {
     const found = await api.search(query, further, mine.signal);
+    if (mine.signal.aborted) return;
     if (further === null) grid.clear();
     grid.add(found.hits, hits.length, (number) => viewer.open(hits, number), like);
     hits.push(...found.hits);
     next = found.cursor;
     tell(found);
   } catch (error) {
-    if (error.name === "AbortError") return;
+    if (mine.signal.aborted) return;
     if (further === null) grid.clear();
     failed(error, () => (further === null ? run(query) : ask(further)));
   } finally {
