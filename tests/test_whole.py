@@ -70,8 +70,12 @@ def test_what_killed_writers_left_goes_with_a_writer_of_a_later_day(tmp_path: Pa
         subprocess.run([sys.executable, "-c", write, str(path)])
     old, fresh = sorted(tmp_path.iterdir())
     os.utime(old, (1, 1))
+    others = [tmp_path / f".a[1].txt{end}.partial" for end in ("", ".mine", ".more.01234567")]
+    for other in others:
+        other.write_text("")
+        os.utime(other, (1, 1))
     write_text(path, "new")
-    assert set(tmp_path.iterdir()) == {path, fresh}  # that one may be somebody's at work
+    assert set(tmp_path.iterdir()) == {path, fresh, *others}  # fresh: of somebody at work
 
 
 @pytest.mark.parametrize("name", ["a" * 255, "ü" * 127])

@@ -56,7 +56,7 @@ def write_text(path: Path, text: str, *, lasting: bool = True) -> None:
 
 def _sweep(folder: Path, beginning: str) -> None:
     """Remove what killed writers of a file left."""
-    for draft in folder.glob(f"{glob.escape(beginning)}*.partial"):
+    for draft in folder.glob(f"{glob.escape(beginning)}{'[0-9a-f]' * 8}.partial"):
         with suppress(OSError):  # another writer may have removed it
             if time.time() - draft.stat().st_mtime > LEFT_BEHIND:
                 draft.unlink()

@@ -356,6 +356,39 @@ def test_what_two_links_lead_to_does_not_grow_old_under_the_second(
     assert run() == {"kept": 4, "changed": 1, "skipped": 1, "embedded": 1}
 
 
+def test_what_is_not_found_under_the_walked_link_is_kept_under_the_second(
+    run: Run, library: Library, media: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    far, drive = tmp_path / "far", tmp_path / "drive"
+    picture(far / "sub" / "z.png", "black")
+    picture(drive / "d.png", "green")
+    (far / "deep").symlink_to(drive, target_is_directory=True)
+    (media / "b_link").symlink_to(far, target_is_directory=True)
+    run()
+    before = paths_in(library)
+    (media / "a_link").symlink_to(far, target_is_directory=True)
+    drive.rename(tmp_path / "unplugged")
+    real = os.scandir
+
+    def refuse(path: str) -> object:
+        if str(path).endswith("sub") and "link" in str(path):
+            raise PermissionError(13, "Permission denied")
+        return real(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "scandir", refuse)
+        outcome = ingest(library, [media], FakeEncoder())
+    assert outcome.removed == 0
+    assert set(outcome.failed) == {
+        str(media / "a_link" / "deep"), str(media / "a_link" / "sub"),
+    }  # fmt: skip
+    assert paths_in(library) == before
+    (tmp_path / "unplugged").rename(drive)
+    run()
+    renamed = {path.replace("b_link", "a_link") for path in before}
+    assert paths_in(library) == renamed
+
+
 def test_links_that_lead_nowhere_cost_little_however_many_files_vanished(tmp_path: Path) -> None:
     class Links(set[str]):
         def __iter__(self) -> Iterator[str]:

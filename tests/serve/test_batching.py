@@ -111,6 +111,24 @@ def test_who_left_holds_no_place(encoder: Gated, batcher: Batcher) -> None:
     asyncio.run(ask())
 
 
+def test_what_waits_already_gets_company_too(encoder: Gated) -> None:
+    batcher = Batcher(encoder, wait=5, batch=2, queue=40)
+
+    async def ask() -> None:
+        first = asyncio.create_task(batcher.embed(items("a", "a")))  # full: at once
+        await asyncio.to_thread(encoder.begun.wait, 10)
+        waiting = asyncio.create_task(batcher.embed(items("b")))
+        await asyncio.sleep(0)
+        encoder.gate.set()
+        await first
+        await batcher.embed(items("c"))
+        await waiting
+
+    asyncio.run(ask())
+    batcher.close()
+    assert encoder.batches == [2, 2]
+
+
 def test_all_may_leave_while_one_waits_for_company(encoder: Gated) -> None:
     batcher = Batcher(encoder, wait=0.5, batch=16, queue=40)
 

@@ -231,7 +231,10 @@ def test_what_nobody_waits_for_is_not_embedded() -> None:
             assert b"200 OK" in first.recv(4096)
         with server.client() as client:
             assert client.post("/v1/embeddings", json={"input": "a"}).status_code == 200
-            assert 'status="499"} 3.0' in client.get("/metrics").text
+            half = request_of(["half"])[:-4]
+            with socket.create_connection(("127.0.0.1", server.port)) as one:
+                one.sendall(half)
+            wait_until(lambda: 'status="499"} 4.0' in client.get("/metrics").text)
     assert encoder.batches == [1, 1]
 
 
@@ -252,7 +255,7 @@ def wait_until(holds: Callable[[], bool]) -> None:
     ("files", "data", "said"),
     [
         ([("image", b"x"), ("image", b"y")], {"input": '["a"]'}, "Two files are named 'image'"),
-        ([], {"input": ['["a"]', '["b"]']}, "input is not JSON"),
+        ([], {"input": ['["a"]', '["b"]']}, "'input' was sent twice"),
         ([], {"input": '["a"]', "encoding_format": ["float", "base64"]}, "encoding_format"),
     ],
 )

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from urllib.parse import quote
 
 import httpx2
 import pytest
@@ -88,11 +89,12 @@ def test_an_origin_that_is_none_is_refused_like_another(client: httpx2.Client, o
     assert client.get("/v1/library", headers={"origin": origin}).status_code == 403
 
 
-def test_a_token_may_have_any_letters() -> None:
-    with running(create_app(None, Gated(), Settings(token="schlüssel"))) as server:  # type: ignore[arg-type]
+@pytest.mark.parametrize("token", ["schlüssel", "voilà", "Å"])
+def test_a_token_may_have_any_letters(token: str) -> None:
+    with running(create_app(None, Gated(), Settings(token=token))) as server:  # type: ignore[arg-type]
         for headers in (
-            {b"authorization": "Bearer schlüssel".encode()},
-            {b"cookie": b"unite_token=schl%C3%BCssel"},
+            {b"authorization": f"Bearer {token}".encode()},
+            {b"cookie": f"unite_token={quote(token)}".encode()},
         ):
             with server.client() as client:
                 assert client.get("/v1/models", headers=headers).status_code == 200

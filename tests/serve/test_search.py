@@ -273,7 +273,7 @@ def test_damaged_vectors_are_the_servers_fault(
     assert "damaged" in answer.json()["error"]["message"]
 
 
-def test_a_library_made_anew_with_another_model_is_not_searched(
+def test_a_library_made_anew_is_not_searched(
     tmp_path: Path, encoder: Embedder, media: Path
 ) -> None:
     path = tmp_path / "lib"
@@ -286,6 +286,8 @@ def test_a_library_made_anew_with_another_model_is_not_searched(
         answer = client.post("/v1/search", json={"text": "a red boat"})
         assert answer.status_code == 503
         assert "Start unite serve again" in answer.json()["error"]["message"]
+        assert client.get("/v1/library").status_code == 503
+        write_text(path / FACTS, sound.replace(made.facts.table, "another"))  # by the same model
         assert client.get("/v1/library").status_code == 503
         write_text(path / FACTS, sound)
         ask(client, text="a red boat")

@@ -267,8 +267,8 @@ class _Run:
             for path in self._known.sources
             if path not in self._found.sources and self._found.covers(path)
         }
-        lost, doubled = self._found.lost, self._found.doubled
-        away = {path: link for path in unseen if (link := folder_above(path, lost))}
+        lost = self._found.lost
+        away = {path: link for path in unseen if (link := folder_above(self._walked(path), lost))}
         for link, count in Counter(away.values()).items():
             self._outcome.failed[link] = (
                 f"leads nowhere; {count} files beneath it are kept as they were. Connect the "
@@ -277,7 +277,7 @@ class _Run:
         gone = {
             path
             for path in unseen - away.keys()
-            if is_gone(path) or folder_above(path, doubled) is not None
+            if is_gone(path) or self._walked(path) in self._found.sources
         }
         for path in self._found.captions:
             self._stale |= {record.id for record in self._known.of(path)}
@@ -285,6 +285,11 @@ class _Run:
         for path in gone | self._moved_from:
             self._stale |= {record.id for record in self._known.of(path)}
         self._batch.sweep(self._stale)
+
+    def _walked(self, path: str) -> str:
+        """The same file under the link that was walked, where two lead to its folder."""
+        link = folder_above(path, self._found.doubled)
+        return path if link is None else self._found.doubled[link] + path[len(link) :]
 
 
 def _is_rest_unknown(contents: Contents, before: Sequence[Record]) -> bool:

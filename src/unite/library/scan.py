@@ -81,7 +81,7 @@ class Scan:
         skipped: Files of an unsupported kind.
         captions: Texts that belong to files beside them.
         lost: Links that lead nowhere and may have led to folders.
-        doubled: Links to folders that another link led to; what they hold is found under that one.
+        doubled: Links to folders that another link led to, and that one.
     """
 
     roots: list[str] = field(default_factory=list)
@@ -91,7 +91,7 @@ class Scan:
     skipped: set[str] = field(default_factory=set)
     captions: set[str] = field(default_factory=set)
     lost: set[str] = field(default_factory=set)
-    doubled: set[str] = field(default_factory=set)
+    doubled: dict[str, str] = field(default_factory=dict)
 
     def covers(self, path: str) -> bool:
         """Whether a path is one of the roots or lies beneath one."""
@@ -172,7 +172,7 @@ def is_gone(path: str) -> bool:
 
 def _walk(root: str, found: Scan, leave_out: Collection[str]) -> None:
     waiting: list[tuple[_Entry, tuple[tuple[int, int], ...]]] = [(_Entry(root), ())]
-    linked: set[tuple[int, int]] = set()
+    linked: dict[tuple[int, int], str] = {}
     while waiting:
         (folder, is_link), above = waiting.pop()
         try:
@@ -183,10 +183,10 @@ def _walk(root: str, found: Scan, leave_out: Collection[str]) -> None:
                 continue
             if is_link and here in linked:
                 found.notes[folder] = "leads to a folder that another link led to"
-                found.doubled.add(folder)
+                found.doubled[folder] = linked[here]
                 continue
             if is_link:
-                linked.add(here)
+                linked[here] = folder
             folders, files = _entries(folder, leave_out)
         except OSError as error:
             found.failed[folder] = _reason(error)

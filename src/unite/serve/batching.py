@@ -145,9 +145,11 @@ class _Lane:
         """The next batch; none when all is done and the lane closes."""
         full = lambda: len(self._jobs) >= self._batch or self._closing  # noqa: E731
         with self._changed:
-            while not self._jobs and not self._closing:  # all may leave while one waits for more
+            while True:
                 self._changed.wait_for(lambda: self._jobs or self._closing)
                 self._changed.wait_for(full, self._wait)
+                if self._jobs or self._closing:  # all may leave while one waits for more
+                    break
             jobs = [self._jobs.popleft() for _ in range(min(self._batch, len(self._jobs)))]
             self._running = len(jobs)
             return jobs

@@ -18,6 +18,9 @@ from unite.errors import StoreError, UniteError
 _TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
 log = logging.getLogger(__name__)
 
+CLIENT_LEFT = 499
+"""Status, as nginx has it, of what nobody waits for; it is in the figures alone."""
+
 
 class RequestError(UniteError):
     """A request that cannot be answered.

@@ -31,9 +31,11 @@ async def embeddings_form(body: Body) -> EmbeddingsForm:
     fields: dict[str, Any] = dict(body.fields)
     if "input" in fields:
         _refuse_namesakes([name for name, _ in body.files])
+        if isinstance(fields["input"], list):
+            raise RequestError(422, "'input' was sent twice.", "Send one list.", param="input")
         try:
             fields["input"] = json.loads(fields["input"])
-        except (ValueError, TypeError, RecursionError) as error:  # TypeError: it was sent twice
+        except (ValueError, RecursionError) as error:
             raise RequestError(400, f"input is not JSON: {error}.", param="input") from error
         return _checked(EmbeddingsForm, fields)
     items = []

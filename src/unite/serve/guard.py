@@ -100,6 +100,6 @@ def _place(origin: str) -> str:
 
 def _tokens(headers: Headers) -> list[bytes]:
     kind, _, word = headers.get("authorization", "").partition(" ")
-    found = [word.strip().encode("latin-1")] if kind.lower() == "bearer" else []
+    found = [word.strip(" \t").encode("latin-1")] if kind.lower() == "bearer" else []
     cookie = cookie_parser(headers.get("cookie", "")).get(COOKIE)  # others' may be of any form
     return found if cookie is None else [*found, unquote(cookie).encode()]

@@ -13,7 +13,7 @@ from starlette.formparsers import MultiPartException
 from starlette.requests import ClientDisconnect
 from starlette.types import Message
 
-from unite.serve.faults import RequestError
+from unite.serve.faults import CLIENT_LEFT, RequestError
 from unite.serve.settings import Settings
 
 _FIELD_BYTES = 8 << 20  # of a field that is no file: held in memory
@@ -143,4 +143,4 @@ async def _in_time(seconds: float) -> AsyncIterator[None]:
     except TimeoutError as error:
         raise RequestError(408, f"The body did not arrive within {seconds:g} s.") from error
     except ClientDisconnect as error:
-        raise RequestError(400, "The client left.") from error
+        raise RequestError(CLIENT_LEFT, "The client has left.") from error

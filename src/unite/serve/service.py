@@ -16,7 +16,7 @@ from starlette.datastructures import UploadFile
 
 from unite.library.library import Library
 from unite.serve.batching import Batcher
-from unite.serve.faults import RequestError
+from unite.serve.faults import CLIENT_LEFT, RequestError
 from unite.serve.intake import Intake
 from unite.serve.metrics import Metrics
 from unite.serve.settings import Settings
@@ -32,10 +32,6 @@ _SQUARE = (
     "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAABwAAAAcCAAAAABXZoBIAAAAFklEQVR42mNs"
     "YMANmBhGJUclRyWhAADxiwC4gQrlWAAAAABJRU5ErkJggg=="
 )
-
-
-CLIENT_LEFT = 499
-"""Status, as nginx has it, of what nobody waits for; it is in the figures alone."""
 
 
 class Served(Encoder, Protocol):

@@ -101,16 +101,13 @@ class Shelf:
         return await asyncio.get_running_loop().run_in_executor(self._thread, asked)
 
     def _refuse_another(self) -> None:
-        """Vectors of another model would be searched with this one's."""
+        """Another table is not the one that is open; another model's vectors fit no query."""
         if (stamp := _stamp(self.library.path)) in (None, self._stamp):
             return
         facts = Library.facts_of(self.library.path)
-        if (facts.model_id, facts.dim) != (self.library.facts.model_id, self.library.facts.dim):
-            raise RequestError(
-                503,
-                f"The library was made anew, with model {facts.model!r}.",
-                "Start unite serve again.",
-            )
+        known = self.library.facts
+        if (facts.model_id, facts.dim, facts.table) != (known.model_id, known.dim, known.table):
+            raise RequestError(503, "The library was made anew.", "Start unite serve again.")
         self._stamp = stamp
 
     def _remember(self, record: Record) -> None:

@@ -24,7 +24,9 @@ _INSTEAD = {"start": "scratch", "steps": "epochs", "epochs": "steps"}
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, allow_inf_nan=False, ser_json_inf_nan="constants"
+    )
 
 
 class BackboneRecipe(_Part):
@@ -204,7 +206,7 @@ class OptimiserRecipe(_Part):
     warmup: float = Field(0.03, ge=0, lt=1)
     weight_decay: float = Field(0.0, ge=0)
     max_grad_norm: float = Field(1.0, ge=0, allow_inf_nan=True, description="0 or inf: as it is")
-    epsilon: float = Field(1e-8, ge=0, description="of AdamW")
+    epsilon: float = Field(1e-8, gt=0, description="of AdamW")
     released_processes: int | None = Field(None, gt=0)
     seed: int = Field(0, ge=0, lt=1 << 32)
 

@@ -29,6 +29,7 @@ from unite.training.sharded import fill, make_whole, trained, whole
 
 _KEPT = 2
 _TEMPERATURE = "log_temperature"
+_OF_TORCHS_WRITER = ("PytorchStreamWriter", "inline_container")
 
 
 @dataclass
@@ -162,10 +163,12 @@ class UniteTrainer(SentenceTransformerTrainer):  # type: ignore[misc]
         try:
             super()._save_checkpoint(model, trial)
         except (OSError, SafetensorError, RuntimeError) as error:
-            if isinstance(error, RuntimeError) and "PytorchStreamWriter" not in str(error):
-                raise
             if self.is_world_process_zero():
                 shutil.rmtree(partial, ignore_errors=True)
+            if isinstance(error, RuntimeError) and not any(
+                word in str(error) for word in _OF_TORCHS_WRITER
+            ):
+                raise
             raise TrainingError(
                 f"The checkpoint of step {self.state.global_step} cannot be written to {output}: "
                 f"{error}.",

@@ -22,7 +22,7 @@ _YEAR = 31_536_000
 Side = Annotated[int, Query(ge=16, le=2048)]
 
 
-@router.get("/library", responses=failures(404))
+@router.get("/library", responses=failures(404, 503))
 async def library(service: Here) -> LibraryOut:
     """How much the library holds, and how far a run of `unite index` is."""
     shelf = service.shelf
@@ -40,7 +40,7 @@ async def library(service: Here) -> LibraryOut:
     )
 
 
-@router.get("/items/{key}", responses=failures(404))
+@router.get("/items/{key}", responses=failures(404, 503))
 async def item(key: str, service: Here) -> ItemOut:
     """What the library knows of an item."""
     return view((await service.shelf.row(key)).record)
@@ -49,7 +49,7 @@ async def item(key: str, service: Here) -> ItemOut:
 @router.get(
     "/items/{key}/thumbnail",
     response_class=Response,
-    responses={200: {"content": {"image/webp": {}}}, **failures(404)},
+    responses={200: {"content": {"image/webp": {}}}, **failures(404, 503)},
 )
 async def thumbnail(key: str, request: Request, service: Here, side: Side = SIDE) -> Response:
     """A picture of an item, as WebP: small, or large where a browser cannot show the file.
@@ -72,7 +72,7 @@ async def thumbnail(key: str, request: Request, service: Here, side: Side = SIDE
 @router.get(
     "/items/{key}/media",
     response_class=FileResponse,
-    responses={206: {"description": "The range asked for."}, **failures(404)},
+    responses={206: {"description": "The range asked for."}, **failures(404, 503)},
 )
 async def media(key: str, service: Here) -> FileResponse:
     """An item's file, whole or by byte ranges."""
