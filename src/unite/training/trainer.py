@@ -29,7 +29,7 @@ from unite.training.sharded import fill, make_whole, trained, whole
 
 _KEPT = 2
 _TEMPERATURE = "log_temperature"
-_OF_TORCHS_WRITER = ("PytorchStreamWriter", "inline_container")
+_OF_TORCHS_WRITER = ("PytorchStreamWriter", "inline_container", "iostream")
 
 
 @dataclass
