@@ -12,6 +12,7 @@ UniteError
 ├── FilterError         a filter of a search cannot be read
 ├── StudyError          a study cannot be run or its arms cannot be compared
 └── LibraryError        a media library cannot be opened or does not fit the model
+    └── StoreError      its vectors are damaged or cannot be reached
 """
 
 from __future__ import annotations

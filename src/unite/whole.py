@@ -32,8 +32,7 @@ def whole(path: Path, *, lasting: bool = True) -> Iterator[Path]:
     """
     if path.name in ("", ".."):
         path = Path(os.path.abspath(path))  # noqa: PTH100 - a link is replaced itself
-    stem = os.fsdecode(os.fsencode(path.name)[:_LONGEST])
-    draft = path.with_name(f".{stem}.{secrets.token_hex(4)}.partial")
+    draft = path.with_name(f"{_beginning(path)}{secrets.token_hex(4)}.partial")
     try:
         yield draft
         if lasting:
@@ -45,7 +44,7 @@ def whole(path: Path, *, lasting: bool = True) -> Iterator[Path]:
             draft.unlink(missing_ok=True)
         raise
     if lasting:
-        _sweep(path.parent, f".{stem}.")
+        _sweep(path)
 
 
 def write_text(path: Path, text: str, *, lasting: bool = True) -> None:
@@ -54,9 +53,17 @@ def write_text(path: Path, text: str, *, lasting: bool = True) -> None:
         draft.write_text(text, encoding="utf-8")
 
 
-def _sweep(folder: Path, beginning: str) -> None:
-    """Remove what killed writers of a file left."""
-    for draft in folder.glob(f"{glob.escape(beginning)}{'[0-9a-f]' * 8}.partial"):
+def drafts(path: Path) -> Iterator[Path]:
+    """What killed writers of a file left, and what others write now."""
+    yield from path.parent.glob(f"{glob.escape(_beginning(path))}{'[0-9a-f]' * 8}.partial")
+
+
+def _beginning(path: Path) -> str:
+    return f".{os.fsdecode(os.fsencode(path.name)[:_LONGEST])}."
+
+
+def _sweep(path: Path) -> None:
+    for draft in drafts(path):
         with suppress(OSError):  # another writer may have removed it
             if time.time() - draft.stat().st_mtime > LEFT_BEHIND:
                 draft.unlink()

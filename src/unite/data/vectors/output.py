@@ -15,10 +15,12 @@ from unite.data.vectors.parts import (
     part_path,
     part_paths,
     read_parts,
+    remove_partials,
     sweep,
 )
 from unite.data.vectors.table import Facts, read_facts, total, with_facts, write_tables
 from unite.errors import DataError
+from unite.whole import drafts
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -97,6 +99,9 @@ class Output:
         try:
             for journal in (self.parts, self.retried):
                 sweep(journal)
+            remove_partials(self.parts)
+            for draft in drafts(self.path):
+                draft.unlink()
             yield
         finally:
             lock.release()
