@@ -175,8 +175,8 @@ def _captioned(source: Source, item: Item, digest: str, meta: dict[str, str]) ->
 
 
 def _text(source: Source, opener: Opener) -> Contents:
+    named = enumerate(passages(_read(source.path)), 1)  # first: it refuses what is too long
     meta = {FILE: _file_digest(source)}
-    named = enumerate(passages(_read(source.path)), 1)
     return Contents(
         [
             _part(
