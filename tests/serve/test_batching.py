@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from unite.serve import batching
-from unite.serve.batching import Batcher
+from unite.serve.batching import LETTERS, Batcher
 from unite.serve.faults import RequestError
 from unite.types import Item
 
@@ -142,6 +142,44 @@ def test_all_may_leave_while_one_waits_for_company(encoder: Gated) -> None:
 
     asyncio.run(ask())
     batcher.close()
+
+
+def test_a_query_does_not_wait_for_all_of_many_long_texts(encoder: Gated, batcher: Batcher) -> None:
+    book = "a" * (LETTERS + 1)
+
+    async def ask() -> None:
+        books = asyncio.create_task(batcher.embed(items(*[book] * 20)))
+        await asyncio.to_thread(encoder.begun.wait, 10)
+        query = asyncio.create_task(batcher.embed(items("b", "c")))
+        await asyncio.sleep(0)
+        encoder.gate.set()
+        (one, two), read = await query, await books
+        for text, result in (("b", one), ("c", two), *((book, result) for result in read)):
+            assert result.vector is not None
+            np.testing.assert_array_equal(result.vector, vector_of(text))
+
+    asyncio.run(ask())
+    assert encoder.batches == [1, 1, 2, *[1] * 18]
+
+
+def test_what_is_too_long_for_a_batch_goes_first_in_the_next(
+    encoder: Gated, batcher: Batcher
+) -> None:
+    async def ask() -> list[int]:
+        first = asyncio.create_task(batcher.embed(items("a")))
+        await asyncio.to_thread(encoder.begun.wait, 10)
+        done: list[int] = []
+        texts = ["b", "b" * LETTERS, "b" * LETTERS, "bb", "bbb"]
+        asked = [asyncio.create_task(batcher.embed(items(text))) for text in texts]
+        for number, task in enumerate(asked):
+            task.add_done_callback(lambda _, number=number: done.append(number))
+        await asyncio.sleep(0)
+        encoder.gate.set()
+        await asyncio.gather(first, *asked)
+        return done
+
+    assert asyncio.run(ask()) == [0, 3, 4, 1, 2]
+    assert encoder.batches == [1, 3, 1, 1]
 
 
 def test_a_failing_model_fails_those_who_wait_and_goes_on(encoder: Gated, batcher: Batcher) -> None:

@@ -2,7 +2,9 @@
 
 Two threads call the model: one for what is text only, one for what has media, so that nobody's
 words wait for somebody's film to be decoded. A thread takes what waits, gives it a few
-milliseconds to become more, and embeds it as one batch; a bad item fails itself alone.
+milliseconds to become more, and embeds it as one batch; a bad item fails itself alone. Requests
+take turns, an item each, and a batch holds so much text at most: a query beside a request of many
+books waits for the one being read and perhaps one more, not for all.
 """
 
 from __future__ import annotations
@@ -22,6 +24,9 @@ from unite.types import Embedding, Encoder, Item, Modality
 ENDING_SECONDS = 30.0
 """How long the end waits for a batch that is being embedded; one that hangs would never end."""
 
+LETTERS = 64_000
+"""Text of a batch, in characters; one item may be longer, and is then the only one."""
+
 Told = Callable[[str, int, float], None]
 """Called after a batch with the lane's name, the number of items, and seconds."""
 
@@ -30,6 +35,10 @@ Told = Callable[[str, int, float], None]
 class _Job:
     item: Item
     future: Future[Embedding] = field(default_factory=Future)
+
+    @property
+    def letters(self) -> int:
+        return len(self.item.text or "") + len(self.item.instruction or "")
 
 
 class Batcher:
@@ -74,9 +83,8 @@ class Batcher:
                 retry_after=max(1, rest),
             )
         jobs = [_Job(item) for item in items]
-        for job in jobs:
-            lane = self._words if job.item.modality == Modality.TEXT else self._media
-            lane.put(job)
+        self._words.put([job for job in jobs if job.item.modality == Modality.TEXT])
+        self._media.put([job for job in jobs if job.item.modality != Modality.TEXT])
         try:
             return await asyncio.gather(*(asyncio.wrap_future(job.future) for job in jobs))
         except asyncio.CancelledError:
@@ -96,7 +104,7 @@ class _Lane:
     def __init__(self, name: str, encoder: Encoder, wait: float, batch: int, told: Told) -> None:
         self._name, self._encoder, self._told = name, encoder, told
         self._wait, self._batch = wait, batch
-        self._jobs: deque[_Job] = deque()
+        self._asked: deque[deque[_Job]] = deque()  # of each request, in turn: what waits
         self._running = 0
         self._pace = 0.0  # seconds an item, of late
         self._changed = Condition()
@@ -106,23 +114,29 @@ class _Lane:
 
     @property
     def waiting(self) -> int:
-        return len(self._jobs) + self._running
+        with self._changed:
+            return self._queued() + self._running
 
     @property
     def seconds_left(self) -> float:
         return self.waiting * self._pace
 
-    def put(self, job: _Job) -> None:
+    def put(self, jobs: Sequence[_Job]) -> None:
+        """Take the items of one request."""
         with self._changed:
             if self._closing:
                 raise RequestError(503, "The server is ending.", "Try again.", retry_after=5)
-            self._jobs.append(job)
-            self._changed.notify()
+            if jobs:
+                self._asked.append(deque(jobs))
+                self._changed.notify()
 
     def forget(self) -> None:
         """Drop what was cancelled."""
         with self._changed:
-            self._jobs = deque(job for job in self._jobs if not job.future.cancelled())
+            left = (
+                deque(job for job in theirs if not job.future.cancelled()) for theirs in self._asked
+            )
+            self._asked = deque(theirs for theirs in left if theirs)
 
     def close(self) -> None:
         with self._changed:
@@ -143,16 +157,36 @@ class _Lane:
 
     def _taken(self) -> list[_Job]:
         """The next batch; none when all is done and the lane closes."""
-        full = lambda: len(self._jobs) >= self._batch or self._closing  # noqa: E731
+        full = lambda: self._queued() >= self._batch or self._closing  # noqa: E731
         with self._changed:
             while True:
-                self._changed.wait_for(lambda: self._jobs or self._closing)
+                self._changed.wait_for(lambda: self._asked or self._closing)
                 self._changed.wait_for(full, self._wait)
-                if self._jobs or self._closing:  # all may leave while one waits for more
+                if self._asked or self._closing:  # all may leave while one waits for more
                     break
-            jobs = [self._jobs.popleft() for _ in range(min(self._batch, len(self._jobs)))]
+            jobs = self._in_turn()
             self._running = len(jobs)
             return jobs
+
+    def _in_turn(self) -> list[_Job]:
+        """An item of each request after the other; what is too long goes first next time."""
+        jobs: list[_Job] = []
+        passed: list[deque[_Job]] = []
+        letters = 0
+        while self._asked and len(jobs) < self._batch:
+            theirs = self._asked.popleft()
+            if jobs and letters + theirs[0].letters > LETTERS:
+                passed.append(theirs)
+                continue
+            jobs.append(theirs.popleft())
+            letters += jobs[-1].letters
+            if theirs:
+                self._asked.append(theirs)
+        self._asked.extendleft(reversed(passed))
+        return jobs
+
+    def _queued(self) -> int:
+        return sum(map(len, self._asked))
 
     def _embed(self, jobs: Sequence[_Job]) -> None:
         try:
