@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from typer.testing import CliRunner
 
 from unite.cli.main import app
@@ -35,6 +36,30 @@ def test_smoke_and_full_take_a_folder_each(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "holds runs on a world of 40 scenes; --budget smoke takes one of 200" in done.stderr
     assert "Give each budget a folder of its own" in done.stderr
+
+
+def test_a_folder_that_cannot_be_written_is_told_before_anything_runs(tmp_path: Path) -> None:
+    build_world(tmp_path / "world", 40, 3)
+    (tmp_path / "out").write_text("a file")
+    words = ["study", "pooling", "-o", str(tmp_path / "out"), "--data", str(tmp_path / "world")]
+    words += ["--share", str(tmp_path / "runs")]
+    command = [sys.executable, "-m", "unite.cli.main", *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert str(tmp_path / "out") in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "runs").exists()
+
+
+def test_two_studies_do_not_draw_one_world(tmp_path: Path) -> None:
+    words = ["study", "pooling", "-o", str(tmp_path / "out"), "--budget", "smoke", "--dry-run"]
+    (tmp_path / "out").mkdir()
+    with FileLock(tmp_path / "out" / ".lock"):
+        command = [sys.executable, "-m", "unite.cli.main", *words]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "Another process runs a study" in done.stderr
+    assert not (tmp_path / "out" / "world").exists()
 
 
 @pytest.mark.slow

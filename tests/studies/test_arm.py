@@ -58,3 +58,9 @@ def test_a_users_change_of_the_first_models_shape_leaves_stage_two_its_start() -
 
 def test_frames_are_those_of_training_and_scoring() -> None:
     assert SETTING.recipe(first(), 0, start=None, frames=8).data.frames == 8
+
+
+@pytest.mark.parametrize("change", ["data.root=/elsewhere", " optimiser.seed = 3"])
+def test_what_a_study_decides_is_no_change(change: str) -> None:
+    with pytest.raises(StudyError, match=r"A study decides on .* itself\. .*--(data|seeds)"):
+        Setting(data="data", changes=(change,))

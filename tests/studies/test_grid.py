@@ -154,3 +154,21 @@ def _alive(pid: int) -> bool:
     except FileNotFoundError:
         return False
     return state != "Z"
+
+
+def test_a_beginning_that_could_only_not_be_scored_is_started_from(
+    setting: Setting, tmp_path: Path
+) -> None:
+    nodes = nodes_of(
+        plan(
+            [Arm("begun", (first(),), group="begun"), Arm("both", (first(), second()))],
+            setting,
+            tmp_path,
+        )
+    )
+    beginning, last = nodes
+    beginning.model.mkdir(parents=True)  # of no use, but it is there
+    write_json(beginning.folder / TRAINED, {})
+    carry_out(nodes)
+    assert beginning.reason() is not None
+    assert "what it starts from" not in (last.reason() or "")

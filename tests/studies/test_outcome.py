@@ -4,6 +4,7 @@ from dataclasses import replace
 import pytest
 from tests.studies.conftest import Made, ranks, task
 
+from unite.errors import StudyError
 from unite.studies.families import (
     CAPTIONS,
     FINE,
@@ -17,7 +18,7 @@ from unite.studies.families import (
     VIDEO,
     WRONG,
 )
-from unite.studies.node import FAILURE, write_json
+from unite.studies.node import FAILURE, RESULT, write_json
 from unite.studies.outcome import Metric, Outcome, Outcomes
 from unite.studies.scoring import TaskResult
 
@@ -115,3 +116,22 @@ def test_captions_of_one_medium_count_as_one() -> None:
     assert value_G.tolist() == [1.0, 0.5]
     assert TaskResult.from_json(one.to_json()) == one
     assert "group_Q" not in task([1]).to_json()
+
+
+@pytest.mark.parametrize("text", ["", '{"tasks": [{"ta', "[]", "{}", '{"tasks": [{}]}'])
+def test_a_damaged_result_is_named(made: Made, text: str) -> None:
+    outcomes = made({"a": [ranks(50)]})
+    path = outcomes.runs[0].last.folder / RESULT
+    path.write_text(text)
+    with pytest.raises(StudyError, match=rf"{path} is damaged: .*Copy it again"):
+        Outcomes(outcomes.runs)
+
+
+def test_a_model_that_could_not_be_scored_is_one_to_start_from(made: Made) -> None:
+    outcomes = made({"a": [ranks(50)]})
+    (run,) = outcomes.runs
+    (run.last.folder / RESULT).unlink()
+    write_json(run.nodes[0].folder / FAILURE, {"error": "no picture"})
+    assert run.reason is None
+    write_json(run.last.folder / FAILURE, {"error": "no room"})
+    assert run.reason == "stage 2: no room"

@@ -37,7 +37,7 @@ def outcomes(made: Made) -> Outcomes:
             "fails": [[], [], []],
         }
     )
-    write_json(found.runs[-1].nodes[0].folder / FAILURE, {"error": "no room"})
+    write_json(found.runs[-1].last.folder / FAILURE, {"error": "no room"})
     return Outcomes(found.runs)
 
 
@@ -66,7 +66,7 @@ def test_it_says_all_three_verdicts_with_their_numbers(folder: Path) -> None:
     text = (folder / "report.md").read_text()
     assert "- a beats b. **Supported**" in text
     assert "- b beats a. **Not supported**" in text
-    assert "- a beats b by 28 points. **Mixed**" in text
+    assert "- a beats b by 28 points. **Open**" in text
     assert "a − b, one modality: +30.0 points (" in text
     assert "claimed above +28.0: open" in text
     assert RULE in text
@@ -79,7 +79,7 @@ def test_scores_have_their_spread_and_failures_their_row(folder: Path) -> None:
     text = (folder / "report.md").read_text()
     assert "| a | 3 | 71.0 ± 1.0 | 71.0 ± 1.0 | – | 0.50 | 50 |" in text
     assert "| fails | 0 | – | – | – | – | – |" in text
-    assert "| fails | 2 | stage 1: no room |" in text
+    assert "| fails | 2 | stage 2: no room |" in text
     assert "6 of 9 runs finished" in text
 
 
@@ -102,7 +102,7 @@ def test_the_pictures_open(folder: Path) -> None:
 def test_machines_read_the_same(folder: Path) -> None:
     row = json.loads((folder / "results.json").read_text())
     assert [verdict["ruling"] for verdict in row["verdicts"]] == [
-        "supported", "not supported", "mixed",
+        "supported", "not supported", "open",
     ]  # fmt: skip
     assert row["verdicts"][0]["comparisons"][0]["differences"] == pytest.approx([0.3] * 3)
     assert len(row["runs"]) == 9
@@ -110,7 +110,7 @@ def test_machines_read_the_same(folder: Path) -> None:
     assert row["runs"][0]["scores"] == {
         "one modality": 0.7, "fine": 0.7, "mixed gallery": None,
     }  # fmt: skip
-    assert row["runs"][-1]["error"] == "stage 1: no room"
+    assert row["runs"][-1]["error"] == "stage 2: no room"
 
 
 def test_it_tells_how_many_runs_there_are_in_all_and_whose_seeds(
@@ -168,3 +168,13 @@ def test_spread_is_told_from_two_seeds_on() -> None:
     assert spread([]) == "–"
     assert spread([0.5]) == "50.0"
     assert spread([0.5, 0.52]) == "51.0 ± 1.4"
+
+
+def test_a_reason_of_several_lines_stays_in_its_cell(made: Made, tmp_path: Path) -> None:
+    outcomes = made({"a": [ranks(50)], "b": [ranks(40), []]})
+    failed = outcomes.runs[-1]
+    write_json(failed.last.folder / FAILURE, {"error": "Error(s):\n\tsize | mismatch"})
+    setting = Setting(data=str(tmp_path))
+    write_report(STUDY, setting, Outcomes(outcomes.runs), tmp_path / "report")
+    text = (tmp_path / "report" / "report.md").read_text()
+    assert "| b | 1 | stage 2: Error(s): size / mismatch |" in text.splitlines()

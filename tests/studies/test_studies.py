@@ -71,3 +71,17 @@ def test_budgets_are_named_or_a_share() -> None:
     for wrong in ("half", "0", "-1"):
         with pytest.raises(StudyError, match="smoke, full, or a share"):
             find_budget(wrong)
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("temperature", "loss.temperature_bounds=[0.005, 0.5]"),
+        ("pooling", "model.pooling=last"),
+        ("positions", "model.positions=1d"),
+    ],
+)
+def test_what_it_varies_is_left_open(name: str, change: str, world: Path, tmp_path: Path) -> None:
+    """A user's change would reach into arms that do not say it over."""
+    with pytest.raises(StudyError, match="this study varies it"):
+        planned(STUDIES[name], Setting(data=str(world), changes=(change,)), tmp_path)

@@ -8,10 +8,10 @@ from tests.studies.conftest import finish, first, ranks, second, task
 from unite.errors import DataError, StudyError
 from unite.studies.arm import Arm, Setting
 from unite.studies.comparison import Comparison
-from unite.studies.families import FINE, PURE
+from unite.studies.families import COMPOSED, FINE, PURE, TEMPORAL
 from unite.studies.node import plan
 from unite.studies.outcome import Outcomes
-from unite.studies.study import Study, conduct, planned, verdicts
+from unite.studies.study import Study, conduct, planned, undecidable, verdicts
 from unite.studies.verdict import Claim, Floor
 
 
@@ -84,6 +84,23 @@ def test_what_cannot_be_run_is_refused_before_anything_is(
     with pytest.raises(StudyError, match="unequal budgets"):
         conduct(study, setting, tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_what_no_run_can_decide_is_told_before_any(setting: Setting, tmp_path: Path) -> None:
+    said: list[str] = []
+    composed = Comparison(COMPOSED, "τ 0.02", "τ 0.04", other_metric=PURE)
+    study = replace(STUDY, claims=lambda *_: [Claim("C.", "us", (composed,))])
+    only = replace(setting, suites=("fine",))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("unite.studies.study.unanswered", lambda *_: [task([1])])
+        conduct(study, only, tmp_path, hours=0, announce=said.append)
+        assert len(said) == 1
+        assert said[0].startswith("No task of fine counts for 'composed'")
+        assert said[0].endswith("no verdict on: C.")
+        blind = replace(study, floor=Floor("τ 0.02", TEMPORAL, 0.1))
+        (line,) = undecidable(blind, only)
+        assert "There will be no verdict: no task of fine counts for 'temporal'" in line
+    assert undecidable(study, setting) == []
 
 
 def test_a_folder_has_one_study_at_a_time(setting: Setting, tmp_path: Path) -> None:

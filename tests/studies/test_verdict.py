@@ -1,5 +1,8 @@
 """Verdicts on numbers made by hand: each of the three, and none."""
 
+from dataclasses import replace
+from itertools import permutations
+
 import pytest
 from tests.studies.conftest import Made, ranks
 
@@ -29,10 +32,10 @@ def test_a_clear_loss_is_not_supported(made: Made) -> None:
     assert judge(claim(0.0), outcomes, FLOOR).ruling == "not supported"
 
 
-def test_seeds_that_disagree_are_mixed(made: Made) -> None:
+def test_seeds_that_disagree_leave_it_open(made: Made) -> None:
     outcomes = made({"a": [ranks(h) for h in (70, 40, 60)], "b": [ranks(h) for h in (50, 60, 55)]})
     found = judge(claim(0.0), outcomes, FLOOR)
-    assert found.ruling == "mixed"
+    assert found.ruling == "open"
     assert found.findings[0].answer == "open"
 
 
@@ -42,13 +45,15 @@ def test_one_yes_and_one_no_are_mixed(made: Made) -> None:
     assert [finding.answer for finding in found.findings] == ["yes", "no"]
     assert found.ruling == "mixed"
     assert found.reason == "of 2 comparisons: 1 yes, 1 no"
+    both = replace(claim(0.0, 0.6), joint=True)
+    assert judge(both, outcomes, FLOOR).ruling == "not supported"
 
 
 def test_a_match_needs_an_interval_within_the_margin(made: Made) -> None:
     same = [ranks(h) for h in (60, 61, 62)]
     outcomes = made({"a": same, "b": same})
     assert judge(claim(-0.01), outcomes, FLOOR).ruling == "supported"
-    assert judge(claim(0.0), outcomes, FLOOR).ruling == "mixed"  # equal is not better
+    assert judge(claim(0.0), outcomes, FLOOR).ruling == "open"  # equal is not better
 
 
 @pytest.mark.parametrize(
@@ -79,16 +84,18 @@ def test_a_reference_of_which_nothing_is_measured_gives_none(made: Made) -> None
 
 
 @pytest.mark.parametrize(
-    ("answers", "ruling"),
+    ("answers", "ruling", "joint"),
     [
-        (["yes", "yes"], "supported"),
-        (["no", "no"], "not supported"),
-        (["no", "open"], "not supported"),
-        (["yes", "open"], "mixed"),
-        (["yes", "no"], "mixed"),
-        (["open"], "mixed"),
-        ([], "mixed"),
+        (["yes", "yes"], "supported", "supported"),
+        (["no", "no"], "not supported", "not supported"),
+        (["no", "open"], "not supported", "not supported"),
+        (["yes", "open"], "mixed", "mixed"),
+        (["yes", "no"], "mixed", "not supported"),
+        (["yes", "open", "no"], "mixed", "not supported"),
+        (["open", "open"], "open", "open"),
     ],
 )
-def test_the_rule(answers: list[Answer], ruling: str) -> None:
-    assert rule(answers) == ruling
+def test_the_rule(answers: list[Answer], ruling: str, joint: str) -> None:
+    for order in permutations(answers):
+        assert rule(order) == ruling
+        assert rule(order, joint=True) == joint

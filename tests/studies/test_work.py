@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from tests.studies.conftest import first, second
 
+from unite.errors import TrainingError
 from unite.studies import work
 from unite.studies.arm import Arm, Setting, Stage
 from unite.studies.families import MIXED, PURE
@@ -77,3 +78,36 @@ def test_a_failure_leaves_its_reason(setting: Setting, tmp_path: Path, processes
     assert "nothing.json" in read_json(run.last.folder / FAILURE)["error"]
     assert run.reason is not None
     assert not run.last.done
+
+
+def test_what_was_half_trained_from_elsewhere_is_told_with_a_way_out(
+    setting: Setting, tmp_path: Path
+) -> None:
+    (run,) = plan([Arm("one", (first(),))], setting, tmp_path)
+    run.last.write_spec()
+    moved = run.last.recipe.model_copy(
+        update={"data": run.last.recipe.data.model_copy(update={"root": tmp_path / "away"})}
+    )
+    (run.last.folder / "train").mkdir()
+    (run.last.folder / "train" / "recipe.json").write_text(moved.model_dump_json())
+    assert work.main(run.last.folder) == 1
+    reason = read_json(run.last.folder / FAILURE)["error"]
+    assert f"{run.last.folder / 'train'} is half trained" in reason
+    assert "delete that folder" in reason
+
+
+def test_a_killed_process_of_a_run_is_told_as_one(
+    setting: Setting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: object, **__: object) -> None:
+        raise TrainingError("Training stopped (exit codes [-9, -9]).", "--resume")
+
+    two = replace(setting, changes=(*setting.changes, "run.processes=2"))
+    (run,) = plan([Arm("one", (first(),))], two, tmp_path)
+    run.last.write_spec()
+    monkeypatch.setattr(work, "launch", killed)
+    assert work.main(run.last.folder) == 1
+    reason = read_json(run.last.folder / FAILURE)["error"]
+    assert "[-9, -9]" in reason
+    assert "memory" in reason
+    assert "--resume" not in reason

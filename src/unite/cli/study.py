@@ -75,6 +75,8 @@ def study(
 
     Interrupted and run again, it goes on where it stopped; runs that failed are tried again.
     """
+    from tempfile import TemporaryFile
+
     from unite.cli.progress import progress_bars
     from unite.studies.arm import Setting
     from unite.studies.pictures import assert_drawable
@@ -99,6 +101,9 @@ def study(
         _tell(found, setting, kept, jobs)
         return
     assert_drawable()
+    out.mkdir(parents=True, exist_ok=True)
+    with TemporaryFile(dir=out):
+        pass  # where no report can be written nothing is run
     with progress_bars() as show:
         outcomes = conduct(
             found,
@@ -107,6 +112,7 @@ def study(
             jobs=jobs,
             hours=math.inf if hours is None else hours,
             progress=show,
+            announce=lambda line: typer.echo(line, err=True),
         )
     _report(found, setting, outcomes, out.resolve(), kept)
 
@@ -132,8 +138,11 @@ def _world(kept: Path, size: Budget, budget: str) -> Path:
     Raises:
         StudyError: The folder has one of another size.
     """
+    from contextlib import nullcontext
+
     from unite.cli.progress import progress_bars
     from unite.errors import StudyError
+    from unite.studies.study import alone
     from unite.world.build import FACTS, build_world, read_facts
 
     world = kept / "world"
@@ -143,7 +152,8 @@ def _world(kept: Path, size: Budget, budget: str) -> Path:
             f"takes one of {size.world}.",
             "Give each budget a folder of its own: -o DIR, or --share DIR.",
         )
-    with progress_bars() as show:
+    held = nullcontext() if (world / FACTS).exists() else alone(kept)
+    with held, progress_bars() as show:
         build_world(
             world,
             size.world,
@@ -156,11 +166,11 @@ def _world(kept: Path, size: Budget, budget: str) -> Path:
 def _tell(found: Study, setting: Setting, kept: Path, jobs: int) -> None:
     """The runs that are wanted and the time that is left."""
     from unite.studies.estimate import estimate
-    from unite.studies.scoring import assert_there
-    from unite.studies.study import planned, side_by_side
+    from unite.studies.study import planned, side_by_side, undecidable
 
     runs = planned(found, side_by_side(setting, jobs), kept)
-    assert_there(setting.suites, setting.scored_in)
+    for line in undecidable(found, setting):
+        typer.echo(line, err=True)
     for run in runs:
         state = "done" if run.last.done else run.reason or "to do"
         typer.echo(f"{run.last.folder.name}  {run.arm.name}, seed {run.seed}: {state}")

@@ -11,6 +11,10 @@ from unite.errors import StudyError
 from unite.training.recipe import Recipe, load_recipe
 
 _MIN_STEPS = 4
+_DECIDED = {
+    "data.root": "Give the folder as --data.",
+    "optimiser.seed": "Say how many seeds: --seeds N.",
+}
 TUNING_SEED = 1000
 """A seed to choose with; no verdict rests on it."""
 
@@ -78,6 +82,12 @@ class Setting:
     suites: tuple[str, ...] = ("world",)
     eval_data: str | None = None
 
+    def __post_init__(self) -> None:
+        for change in self.changes:
+            key = change.partition("=")[0].strip()
+            if key in _DECIDED:
+                raise StudyError(f"A study decides on {key} itself.", _DECIDED[key])
+
     @property
     def scored_in(self) -> Path:
         """The folder of the suites."""
@@ -121,6 +131,21 @@ def _length(recipe: Recipe, scale: float) -> str:
     if recipe.optimiser.steps is None:
         return f"optimiser.epochs={(recipe.optimiser.epochs or 0) * scale}"
     return f"optimiser.steps={max(_MIN_STEPS, round(recipe.optimiser.steps * scale))}"
+
+
+def assert_left_open(recipe: Recipe, key: str) -> None:
+    """Refuse a recipe that says what a study varies, where the arms do not say it over.
+
+    Raises:
+        StudyError: It says it.
+    """
+    section, _, name = key.partition(".")
+    value = getattr(getattr(recipe, section), name)
+    if value is not None:
+        raise StudyError(
+            f"The recipe of {recipe.stage} has {key} = {value!r}, and this study varies it.",
+            "Leave it out of the recipe and of --set.",
+        )
 
 
 def budget(recipe: Recipe) -> tuple[float, str]:

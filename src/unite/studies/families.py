@@ -13,6 +13,7 @@ from unite.studies.scoring import TaskResult
 NEW = "new_combinations"
 """A split of the small world. Tasks of any other count as seen."""
 _CAPTIONED = ("text", "image", "video")
+_MMEB = ("classification", "vqa", "retrieval", "grounding")
 
 
 def _seen(task: TaskResult) -> bool:
@@ -99,8 +100,8 @@ TEMPORAL = Metric(
 )
 INSTRUCTED = Metric(
     "instructed",
-    _of("composed", "questions"),
-    "composed tasks and questions together",
+    _of("composed", "questions", *_MMEB),
+    "composed tasks, questions and all of MMEB together",
 )
 COMPOSED = Metric(
     "composed",
@@ -110,7 +111,7 @@ COMPOSED = Metric(
 )
 QUESTIONS = Metric(
     "questions",
-    _of("questions"),
+    _of("questions", "vqa"),
     "questions about a picture",
 )
 TEXT_ONLY = Metric(

@@ -77,8 +77,8 @@ def carry_out(
             free = jobs - len(running) if time.monotonic() < deadline else 0
             for node in _ready(waiting, running)[:free]:
                 waiting.remove(node)
-                if node.parent is not None and node.parent.reason() is not None:
-                    _fail(node, f"what it starts from failed: {node.parent.reason()}")
+                if (reason := _not_there(node)) is not None:
+                    _fail(node, f"what it starts from failed: {reason}")
                     done += 1
                     progress(done, len(nodes))
                 else:
@@ -108,6 +108,12 @@ def _ready(waiting: Sequence[Node], running: Collection[str]) -> list[Node]:
             and (node.parent.reason() is not None or node.parent.model.exists())
         )
     ]
+
+
+def _not_there(node: Node) -> str | None:
+    """Why the model that a node starts from is not there; None if it is, or is not needed."""
+    parent = node.parent
+    return None if parent is None or parent.trained or node.trained else parent.reason()
 
 
 def _forget_failures(node: Node, waiting: Sequence[Node]) -> None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from unite.errors import StudyError
 from unite.studies.arm import Arm, Setting, assert_equal_budgets, budget
 from unite.training.recipe import Recipe
 from unite.whole import write_text
@@ -87,7 +88,7 @@ class Node:
     def reason(self) -> str | None:
         """Why it failed; None if it did not."""
         path = self.folder / FAILURE
-        return str(read_json(path)["error"]) if path.exists() else None
+        return str(read_json(path).get("error")) if path.exists() else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,9 +106,12 @@ class Run:
 
     @property
     def reason(self) -> str | None:
-        """Why it failed: the reason of the first node that did."""
+        """Why it failed: the reason of the first node that did.
+
+        One that only could not be scored keeps nobody from starting from its model.
+        """
         for number, node in enumerate(self.nodes, 1):
-            if node.reason() is not None:
+            if node.reason() is not None and (node is self.last or not node.trained):
                 return f"stage {number}: {node.reason()}"
         return None
 
@@ -219,6 +223,23 @@ def write_json(path: Path, row: object, *, indent: int | None = 1) -> None:
     write_text(path, text + "\n")
 
 
-def read_json(path: Path) -> Any:
-    """Read what `write_json` wrote."""
-    return json.loads(path.read_text(encoding="utf-8"))
+def read_json(path: Path) -> dict[str, Any]:
+    """Read an object that `write_json` wrote.
+
+    Raises:
+        StudyError: It is damaged.
+    """
+    try:
+        row = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise damaged(path, str(error)) from error
+    if not isinstance(row, dict):
+        raise damaged(path, "no object")
+    return row
+
+
+def damaged(path: Path, why: str) -> StudyError:
+    """What is said of a file that is there and not whole."""
+    return StudyError(
+        f"{path} is damaged: {why}.", "Copy it again from where it is whole, or delete it."
+    )

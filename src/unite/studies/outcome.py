@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from unite.studies.node import RESULT, Run, read_json
+from unite.studies.node import RESULT, Run, damaged, read_json
 from unite.studies.scoring import TaskResult
 
 Values = npt.NDArray[np.float64]
@@ -136,15 +136,22 @@ class Outcomes:
 
 
 def read_outcome(path: Path, run: Run) -> Outcome:
-    """Read a node's result."""
-    row: dict[str, Any] = read_json(path)
-    return Outcome(
-        tasks=tuple(TaskResult.from_json(task) for task in row["tasks"]),
-        gap=row["gap"],
-        pairs=sum(node.pairs for node in run.nodes),
-        seconds=row["training"]["seconds"] + row["scoring_seconds"],
-        pairs_per_second=row["training"]["pairs_per_second"],
-    )
+    """Read a node's result.
+
+    Raises:
+        StudyError: It is damaged.
+    """
+    row = read_json(path)
+    try:
+        return Outcome(
+            tasks=tuple(TaskResult.from_json(task) for task in row["tasks"]),
+            gap=row["gap"],
+            pairs=sum(node.pairs for node in run.nodes),
+            seconds=row["training"]["seconds"] + row["scoring_seconds"],
+            pairs_per_second=row["training"]["pairs_per_second"],
+        )
+    except (KeyError, TypeError) as error:
+        raise damaged(path, f"{type(error).__name__}: {error}") from error
 
 
 def _grouped(value_Q: Values, groups: Sequence[int]) -> Values:

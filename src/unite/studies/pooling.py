@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from unite.studies.arm import Arm, Setting, Stage
+from unite.studies.arm import Arm, Setting, Stage, assert_left_open
 from unite.studies.comparison import MATCH, Comparison
 from unite.studies.families import COMPOSED, FINE, IMAGE, PURE, VIDEO
 from unite.studies.outcome import Outcomes
@@ -17,6 +17,7 @@ LAST, MEAN = "last token", "mean of tokens"
 def arms(setting: Setting, outcomes: Outcomes) -> Sequence[Arm]:
     """Both stages with each pooling; stage 2 has that of the model it starts from."""
     del outcomes
+    assert_left_open(setting.second, "model.pooling")
     return [
         Arm(name, (Stage(setting.stage1, (f"model.pooling={value}",)), Stage(setting.stage2)))
         for name, value in ((LAST, "last"), (MEAN, "mean"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from unite.studies.arm import Arm, Setting, Stage
+from unite.studies.arm import Arm, Setting, Stage, assert_left_open
 from unite.studies.comparison import MATCH, Comparison
 from unite.studies.families import COMPOSED, FINE, IMAGE, PURE, TEMPORAL, VIDEO
 from unite.studies.outcome import Outcomes
@@ -17,6 +17,7 @@ PLAIN, MROPE = "1-D", "M-RoPE"
 def arms(setting: Setting, outcomes: Outcomes) -> Sequence[Arm]:
     """Both stages with each kind; stage 2 has that of the model it starts from."""
     del outcomes
+    assert_left_open(setting.second, "model.positions")
     return [
         Arm(name, (Stage(setting.stage1, (f"model.positions={value}",)), Stage(setting.stage2)))
         for name, value in ((PLAIN, "1d"), (MROPE, "mrope"))
@@ -31,6 +32,7 @@ def claims(setting: Setting, outcomes: Outcomes) -> Sequence[Claim]:
             "Plain positions cost nothing against M-RoPE, to two points.",
             "the released code",
             tuple(Comparison(metric, PLAIN, MROPE, MATCH) for metric in (IMAGE, VIDEO)),
+            joint=True,
         ),
         Claim(
             "M-RoPE tells clips apart in time better.",

@@ -211,11 +211,16 @@ def _markdown(block: Block) -> str:
     if isinstance(content, Table):
         line = ["|".join(["", " --- ", *[" ---: "] * (len(content.head) - 1), ""])]
         rows = [content.head, *content.rows]
-        cells = ["| " + " | ".join(cell.replace("|", "/") for cell in row) + " |" for row in rows]
+        cells = ["| " + " | ".join(map(_cell, row)) + " |" for row in rows]
         return "\n".join([cells[0], *line, *cells[1:]])
     if isinstance(content, Path):
         return f"![{content.stem}]({content})"
     return {"h1": "# ", "h2": "## ", "h3": "### ", "li": "- ", "p": ""}[kind] + content
+
+
+def _cell(text: str) -> str:
+    """On one line: a reason may have several."""
+    return " ".join(text.replace("|", "/").split())
 
 
 def _html(title: str, blocks: Sequence[Block], folder: Path) -> str:

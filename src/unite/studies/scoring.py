@@ -143,30 +143,39 @@ def score(
     }
 
 
-def assert_there(suites: Sequence[str], data: Path) -> None:
-    """Read the tasks of some suites, so that what is missing is told before models are trained.
+def unanswered(suites: Sequence[str], data: Path) -> list[TaskResult]:
+    """The tasks of some suites without ranks: what is missing is told before models are trained.
 
     Raises:
         DataError: A suite is unknown, not there or not as published.
     """
-    read_all(select(suites), data)
+    return [_asked(task) for task in read_all(select(suites), data)]
 
 
 def answered(task: Task, result: Result) -> TaskResult:
     """A task's result, a value a query."""
     modality = {str(item.id): item.modality.label for item in task.candidates}
-    asking = sorted({item.modality.label for item in task.queries})
-    targets = [target.label for target in task.target_modality]
     ranks = [rank_A[0] if len(rank_A) else np.inf for rank_A in result.ranks]
+    return replace(
+        _asked(task),
+        candidates=result.score.candidates,
+        rank_Q=tuple(int(rank) if np.isfinite(rank) else _NOT_FOUND for rank in ranks),
+        first_Q=tuple(modality[hits[0][0]] if hits else "" for hits in result.hits),
+    )
+
+
+def _asked(task: Task) -> TaskResult:
+    asking = sorted({item.modality.label for item in task.queries})
+    targets = tuple(target.label for target in task.target_modality)
     return TaskResult(
         task=task.name,
         split=task.split,
         family=task.family,
         kind=f"{'/'.join(asking)}→{'/'.join(sorted(set(targets)))}",
-        candidates=result.score.candidates,
-        rank_Q=tuple(int(rank) if np.isfinite(rank) else _NOT_FOUND for rank in ranks),
-        target_Q=tuple(targets),
-        first_Q=tuple(modality[hits[0][0]] if hits else "" for hits in result.hits),
+        candidates=len(task.candidates),
+        rank_Q=(),
+        target_Q=targets,
+        first_Q=(),
         group_Q=task.query_groups,
     )
 

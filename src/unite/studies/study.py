@@ -17,7 +17,7 @@ from unite.studies.arm import Arm, Setting
 from unite.studies.grid import carry_out, nodes_of
 from unite.studies.node import Run, assert_comparable, plan
 from unite.studies.outcome import Metric, Outcomes, Part
-from unite.studies.scoring import assert_there
+from unite.studies.scoring import unanswered
 from unite.studies.verdict import Claim, Floor, Verdict, judge
 
 Phase = Callable[[Setting, Outcomes], Sequence[Arm]]
@@ -80,6 +80,7 @@ def conduct(
     jobs: int = 1,
     hours: float = math.inf,
     progress: Callable[[str, int, int], None] = lambda what, done, total: None,
+    announce: Callable[[str], None] = lambda line: None,
 ) -> Outcomes:
     """Run what is left of a study.
 
@@ -90,6 +91,7 @@ def conduct(
         jobs: Runs side by side; with more than one, each trains in a single process.
         hours: For how long runs are begun; those that run then are finished.
         progress: Told the work's name, the pieces done and all of them.
+        announce: Told beforehand what no run can decide.
 
     Returns:
         Outcomes of all phases, of those that were come to; failed runs are among them with their
@@ -102,9 +104,10 @@ def conduct(
     """
     setting = side_by_side(setting, jobs)
     planned(study, setting, root)  # what cannot be run is refused before anything is
-    assert_there(setting.suites, setting.scored_in)
+    for line in undecidable(study, setting):
+        announce(line)
     outcomes, deadline = Outcomes(()), time.monotonic() + 3600 * hours
-    with _alone(root):
+    with alone(root):
         for number, phase in enumerate(study.phases, 1):
             runs = plan(phase(setting, outcomes), setting, root)
             name = f"{study.name} {number}/{len(study.phases)}"
@@ -117,9 +120,43 @@ def conduct(
     return outcomes
 
 
+def undecidable(study: Study, setting: Setting) -> list[str]:
+    """What the suites have no task for, a line each.
+
+    Raises:
+        DataError: A suite is not there.
+    """
+    tasks = unanswered(setting.suites, setting.scored_in)
+
+    def measured(metric: Metric) -> bool:
+        return any(map(metric.takes, tasks))
+
+    suites = ", ".join(setting.suites)
+    floor = study.floor.metric
+    if not measured(floor):
+        return [
+            f"There will be no verdict: no task of {suites} counts for {floor.name!r}, by which "
+            f"the reference is judged ({floor.meaning})."
+        ]
+    lines = []
+    for claim in study.claims(setting, Outcomes(())):
+        metrics = [m for each in claim.comparisons for m in (each.metric, each.other_metric) if m]
+        wanting = next((metric for metric in metrics if not measured(metric)), None)
+        if wanting is not None:
+            lines.append(
+                f"No task of {suites} counts for {wanting.name!r} ({wanting.meaning}), so there "
+                f"will be no verdict on: {claim.text}"
+            )
+    return lines
+
+
 @contextmanager
-def _alone(root: Path) -> Iterator[None]:
-    """Hold the folder of the runs; the lock of a killed process is gone with it."""
+def alone(root: Path) -> Iterator[None]:
+    """Hold the folder of the runs; the lock of a killed process is gone with it.
+
+    Raises:
+        StudyError: Another process holds it.
+    """
     root.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(root / ".lock", timeout=0):

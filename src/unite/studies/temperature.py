@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from unite.studies.arm import Arm, Setting, Stage
+from unite.studies.arm import Arm, Setting, Stage, assert_left_open
 from unite.studies.comparison import MATCH, Comparison
 from unite.studies.families import COARSE, COMPOSED, FINE, MIXED, PURE
 from unite.studies.outcome import Outcomes
@@ -20,6 +20,8 @@ BOUNDS = (0.01, 0.2)
 def arms(setting: Setting, outcomes: Outcomes) -> Sequence[Arm]:
     """Both stages at each temperature, and with one that is learned."""
     del outcomes
+    for recipe in (setting.first, setting.second):
+        assert_left_open(recipe, "loss.temperature_bounds")
     ways: dict[str, tuple[str, ...]] = {_name(tau): (f"loss.temperature={tau}",) for tau in FIXED}
     ways[LEARNED] = (f"loss.temperature={PAPER}", f"loss.temperature_bounds={list(BOUNDS)}")
     return [
@@ -37,6 +39,7 @@ def claims(setting: Setting, outcomes: Outcomes) -> Sequence[Claim]:
             f"No other fixed temperature is two points better than the paper's {PAPER}.",
             "paper",
             tuple(Comparison(PURE, _name(PAPER), _name(tau), MATCH) for tau in others),
+            joint=True,
         ),
         Claim(
             "A learned temperature is as good as the paper's, to two points.",

@@ -10,14 +10,15 @@ from typing import Literal
 from unite.studies.comparison import LEAST_SEEDS, Answer, Comparison, Finding, compare
 from unite.studies.outcome import Metric, Outcomes, Part
 
-Ruling = Literal["supported", "not supported", "mixed", "no verdict"]
+Ruling = Literal["supported", "not supported", "mixed", "open", "no verdict"]
 RULE = (
     "A comparison's 95 % interval joins the spread over seeds (Student's t on the differences of "
     "equal seeds) with the sampling of queries (their standard error). It says yes if it lies "
     "above the bound, no if it lies below, and is open if it holds it. A claim is supported if all "
-    "its comparisons say yes, not supported if none says yes and at least one says no, and mixed "
-    f"otherwise. Fewer than {LEAST_SEEDS} common seeds, a missing arm, or a reference that has not "
-    "learned give no verdict."
+    "its comparisons say yes, not supported if none says yes and at least one says no (a joint "
+    "claim, of which every part must hold, if any says no), open if all are, and mixed otherwise. "
+    f"Fewer than {LEAST_SEEDS} common seeds, a missing arm, or a reference that has not learned "
+    "give no verdict. Each claim is judged by itself: nothing is corrected for how many there are."
 )
 
 
@@ -29,11 +30,13 @@ class Claim:
         text: In plain words.
         source: Who says or asks it: the paper, its readers, we ourselves.
         comparisons: What it comes to.
+        joint: Whether it is refuted by one of them alone.
     """
 
     text: str
     source: str
     comparisons: tuple[Comparison, ...]
+    joint: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +88,7 @@ def judge(claim: Claim, outcomes: Outcomes, floor: Floor | None, part: Part = "a
     missing = [finding.missing for finding in findings if finding.missing]
     if missed or missing:
         return Verdict(claim, "no verdict", findings, missed or str(missing[0]))
-    ruling = rule([finding.answer for finding in findings])
+    ruling = rule([finding.answer for finding in findings], joint=claim.joint)
     counts = {
         answer: [f.answer for f in findings].count(answer) for answer in ("yes", "no", "open")
     }
@@ -93,10 +96,11 @@ def judge(claim: Claim, outcomes: Outcomes, floor: Floor | None, part: Part = "a
     return Verdict(claim, ruling, findings, f"of {len(findings)} comparisons: {said}")
 
 
-def rule(answers: Sequence[Answer]) -> Ruling:
-    """A claim's ruling from what its comparisons say."""
-    if answers and all(answer == "yes" for answer in answers):
-        return "supported"
-    if "yes" not in answers and "no" in answers:
+def rule(answers: Sequence[Answer], *, joint: bool = False) -> Ruling:
+    """A claim's ruling from what its comparisons say, of which there is at least one."""
+    if "no" in answers and (joint or "yes" not in answers):
         return "not supported"
-    return "mixed"
+    said = set(answers)
+    if said == {"yes"}:
+        return "supported"
+    return "open" if said == {"open"} else "mixed"

@@ -16,9 +16,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from unite.errors import UniteError
+from unite.errors import RecipeError, StudyError, TrainingError, UniteError
 from unite.studies.node import (
     FAILURE,
+    LOG,
     RESULT,
     SPEC,
     TRAINED,
@@ -64,6 +65,7 @@ def do(folder: Path) -> None:
 
 def _train(folder: Path, spec: Mapping[str, Any], recipe: Recipe) -> None:
     start = time.monotonic()
+    _refuse_other_run(folder, recipe)
     if spec["untrained"]:
         from unite.model.checkpoint import save_model
         from unite.training.stages import starting_model
@@ -71,7 +73,7 @@ def _train(folder: Path, spec: Mapping[str, Any], recipe: Recipe) -> None:
         model_of(folder).parent.mkdir(parents=True, exist_ok=True)
         save_model(starting_model(recipe), model_of(folder))
     elif recipe.run.processes > 1:
-        launch([str(folder)], recipe.run.processes, recipe.run.threads, program=[_PROGRAM])
+        _launch(folder, recipe)
     else:
         train_here(folder)
     speed = _speed(folder / "train" / "metrics.jsonl")
@@ -79,6 +81,29 @@ def _train(folder: Path, spec: Mapping[str, Any], recipe: Recipe) -> None:
     for pattern in _SCRATCH:
         for path in (folder / "train").glob(pattern):
             shutil.rmtree(path, ignore_errors=True)
+
+
+def _launch(folder: Path, recipe: Recipe) -> None:
+    try:
+        launch([str(folder)], recipe.run.processes, recipe.run.threads, program=[_PROGRAM])
+    except TrainingError as error:
+        raise StudyError(
+            error.message,
+            f"-9 mostly means that memory was wanting; what they said is in {folder / LOG}.",
+        ) from error
+
+
+def _refuse_other_run(folder: Path, recipe: Recipe) -> None:
+    """What is half trained here may have begun with data that lie elsewhere by now."""
+    from unite.training.stages import refuse_taken
+
+    try:
+        refuse_taken(recipe, folder / "train", resume=True)
+    except RecipeError as error:
+        raise StudyError(
+            f"{folder / 'train'} is half trained by another recipe, or from data that have moved.",
+            "Put them back where they were, or delete that folder to train it anew.",
+        ) from error
 
 
 def train_here(folder: Path) -> None:
