@@ -9,6 +9,7 @@ from tests.cli.conftest import Unite
 
 from unite.cli import eval_tables
 from unite.evaluation.registry import BENCHMARKS
+from unite.evaluation.results import Score
 from unite.evaluation.saved import read_run
 from unite.world.build import build_world
 
@@ -140,3 +141,25 @@ def test_a_suite_or_data_that_is_not_there_is_named(
     no_run = tmp_path / "a.json"
     no_run.write_text("{}")
     assert "is no run" in str(unite("eval", "compare", no_run, no_run).exception)
+
+
+def test_places_that_cannot_be_written_are_told_before_anything_is_embedded(
+    unite: Unite, tiny: Path, world: Path, tmp_path: Path
+) -> None:
+    words = ("eval", "run", "world", "-m", tiny, "--data", world, "-o")
+    assert "is a folder" in str(unite(*words, tmp_path).exception)
+    (tmp_path / "file").write_text("")
+    into = unite(*words, tmp_path / "out.json", "--cache", tmp_path / "file")
+    assert "--cache DIR" in str(into.exception)
+    assert not (tmp_path / "out.json").exists()
+
+
+def test_names_are_shown_as_they_are() -> None:
+    score = Score(
+        task="t[/x][bold]", split="s[beta]", family="f", queries=1, candidates=1, main_score="R@1",
+        metrics=dict.fromkeys(("R@1", "R@5", "R@10"), 1.0), intervals={}, by_target={},
+    )  # fmt: skip
+    console = Console(width=100, record=True, file=io.StringIO())
+    console.print(eval_tables.scores("s[beta]", {"mm[bold]": [score]}))
+    shown = console.export_text()
+    assert all(name in shown for name in ("t[/x][bold]", "s[beta]", "mm[bold]"))

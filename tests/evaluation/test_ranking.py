@@ -65,9 +65,28 @@ def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_dual_softmax_by_hand() -> None:
     # Both queries like candidate 0 best, the first more; a softmax over queries settles it.
-    score_QC = np.array([[0.9, 0.5], [0.8, 0.7]])
-    again_QC = dual_softmax(score_QC, temperature=10.0)
+    score_QC = np.array([[0.9, 0.5], [0.8, 0.7]], np.float32)
+    unit_CC = np.eye(2, dtype=np.float32)  # queries need not be of unit length
+    again_QC = np.stack(list(dual_softmax(score_QC, unit_CC, temperature=10.0)))
     share = 1 / (1 + np.exp(10 * (0.8 - 0.9)))
     assert again_QC[0, 0] == pytest.approx(0.9 * share)
     assert again_QC.argmax(axis=1).tolist() == [0, 1]
     assert score_QC.argmax(axis=1).tolist() == [0, 0]
+
+
+@pytest.mark.parametrize(("queries", "candidates"), [(23, 7), (1, 5), (6, 1), (0, 4), (4, 0)])
+def test_dual_softmax_by_blocks_is_that_of_the_whole(
+    monkeypatch: pytest.MonkeyPatch, queries: int, candidates: int
+) -> None:
+    rng = np.random.default_rng(queries)
+    query_QD = rng.normal(size=(queries, 8)).astype(np.float32)
+    candidate_CD = rng.normal(size=(candidates, 8)).astype(np.float32)
+    score_QC = query_QD.astype(np.float64) @ candidate_CD.T.astype(np.float64)
+    weight_QC = np.exp(100 * (score_QC - score_QC.max(axis=0, initial=-1e9)))
+    expected_QC = score_QC * weight_QC / weight_QC.sum(axis=0)
+    for block in (1, 20, 1 << 20):
+        monkeypatch.setattr("unite.evaluation.ranking.BLOCK", block)
+        found = list(dual_softmax(query_QD, candidate_CD))
+        assert len(found) == queries
+        for score_C, expected_C in zip(found, expected_QC, strict=True):
+            np.testing.assert_allclose(score_C, expected_C, rtol=1e-9, atol=1e-12)

@@ -3,11 +3,12 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
 from unite.evaluation import charts, failures, tables
-from unite.evaluation.report import LOST, rows
+from unite.evaluation.report import LOST, OTHERS, rows
 from unite.evaluation.results import Case, Score
 from unite.evaluation.saved import Saved
 from unite.evaluation.tasks import mmeb
@@ -68,10 +69,13 @@ def test_failures_and_pools_are_told_of_each_run() -> None:
 
 
 def test_a_name_is_drawn_as_it_is() -> None:
-    runs = [saved(score("docci/t2i"), model=name, name=name) for name in ("runs/$x_{$", "_own")]
+    runs = [
+        saved(score("docci/t2i"), model=name, name=name) for name in ("runs/$x_{$", "_own", "nul\0")
+    ]
     svg = charts.bars(rows(runs), tables.labels(runs))
     assert "runs/$x_{$" in svg
     assert "_own" in svg
+    ElementTree.fromstring(svg)
 
 
 def test_groups_of_mmeb_by_hand() -> None:
@@ -86,6 +90,18 @@ def test_groups_of_mmeb_by_hand() -> None:
     assert "10 of 36" in found["mmeb:overall"].note
     assert "6 of 20" in found["mmeb:in-distribution"].note
     assert "mmeb:grounding" not in found
+
+
+def test_other_annotations_are_told_of_unions_and_groups_too() -> None:
+    tasks = ("urban1k/t2i", "all galleries", "mmeb-OK-VQA")
+    one = saved(*(score(task, metric="P@1" if "mmeb" in task else "R@1") for task in tasks))
+    read = {"urban1k": "1", "mmeb-OK-VQA": "1"}
+    runs = [replace(one, annotations=read), replace(one, annotations=dict.fromkeys(read, "2"))]
+    told = {row.task for row in rows(runs) if OTHERS in row.note}
+    assert told == {*tasks, "mmeb:vqa", "mmeb:in-distribution", "mmeb:overall"}
+    assert not [row for row in rows([runs[0], runs[0]]) if OTHERS in row.note]
+    only = [replace(runs[0], scores=one.scores[:1]), runs[1]]  # one run has a single task of both
+    assert {row.task for row in rows(only) if OTHERS in row.note} == {"urban1k/t2i"}
 
 
 def test_dual_softmax_is_a_row_of_its_own_and_never_main() -> None:

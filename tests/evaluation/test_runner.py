@@ -76,6 +76,25 @@ def test_of_the_right_modality_but_wrong_is_not_of_the_wrong_modality() -> None:
     assert score.wrong_modality == 0.0
 
 
+def test_of_the_modality_of_any_answer_is_right() -> None:
+    """A set of one's own may be answered by a note as well as by a picture."""
+    assert scored(task({"a": {1, 3}}, MIXED)).wrong_modality == 0.0  # finds v0, which answers
+
+
+def test_what_was_fitted_is_not_kept_for_a_model_that_does_not_fit(tmp_path: Path) -> None:
+    class Fitting(Compass):
+        def embed(self, items: Iterable[Item]) -> Iterator[Embedding]:
+            for item, found in zip((items := list(items)), super().embed(items), strict=True):
+                yield replace(found, note="2 frames, to fit") if item.videos else found
+
+    tasks = [task({"a": {0}}, CLIPS)]
+    run(tasks, lambda nframes: Fitting(ANGLES), cache=tmp_path)
+    plain = Compass({**ANGLES, "v1": None})
+    (result,) = run(tasks, lambda nframes: plain, cache=tmp_path).results
+    assert sorted(map(parts, plain.asked)) == ["v0", "v1"]  # words were kept
+    assert [failure.id for failure in result.failures] == ["v1"]
+
+
 def test_a_model_that_tells_nothing_apart_gains_nothing() -> None:
     score = scored(task({"a": {1}, "b": {2}, "c": {0}}, PICTURES), dict.fromkeys(ANGLES, 0.5))
     assert score.recall[1] == pytest.approx(1 / 3)

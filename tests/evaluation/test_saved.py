@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.evaluation.fakes import Compass
+from PIL import Image
+from tests.evaluation.fakes import Compass, parts
 from tests.evaluation.test_runner import ANGLES, CLIPS, PICTURES, task
 
 from unite.errors import DataError
@@ -170,3 +171,14 @@ def test_other_versions_and_frames_are_told(tmp_path: Path) -> None:
     assert frames == "frames: the model's own and 48"
     assert numpy.startswith("numpy: ")
     assert numpy.endswith(" and 0.1")
+
+
+def test_pictures_in_memory_are_told_as_such(tmp_path: Path) -> None:
+    path, picture = tmp_path / "run.json", Image.new("RGB", (2, 2))
+    shown = replace(PICTURES[0], images=(picture,))
+    angles = {**ANGLES, parts(shown): 2.5}
+    tasks = [task({"a": {0}}, (shown, *PICTURES[1:]))]
+    done = run(tasks, lambda nframes: Compass(angles))
+    write_run(path, done, model="m", benchmarks=[], annotations={}, settings={})
+    ((case,),) = read_run(path).cases.values()
+    assert case.answer.images == ("<Image in memory>",)

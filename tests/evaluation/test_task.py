@@ -51,6 +51,8 @@ def test_what_cannot_share_a_gallery_is_refused() -> None:
     own = replace(task("a", PICTURES), pools=((0,), (1,)))
     with pytest.raises(DataError, match="rules of its own"):
         union([own])
+    with pytest.raises(DataError, match="nothing is left to mix"):
+        union([replace(task("a", PICTURES), family="mixed")])
 
 
 def test_groups_of_queries_are_kept_apart() -> None:

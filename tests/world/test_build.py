@@ -15,12 +15,14 @@ import av
 import numpy as np
 import numpy.typing as npt
 import pytest
+from filelock import FileLock
 from PIL import Image
 
 from unite.errors import DataError
 from unite.world import build
 from unite.world.build import (
     FACTS,
+    LOCK,
     MARKER,
     VERSION,
     Plan,
@@ -55,12 +57,14 @@ def digests(root: Path) -> dict[str, str]:
     }
 
 
-def start(folder: Path, root: Path, workers: int) -> subprocess.Popen[bytes]:
+def start(
+    folder: Path, root: Path, workers: int, stderr: int | None = None
+) -> subprocess.Popen[bytes]:
     script = folder / "make.py"
     script.write_text(SCRIPT, encoding="utf-8")
     command = [sys.executable, str(script), str(root), str(SIZE), str(SEED), str(workers)]
     environment = {**os.environ, "PYTHONHASHSEED": "random"}
-    return subprocess.Popen(command, env=environment, start_new_session=True)
+    return subprocess.Popen(command, env=environment, stderr=stderr, start_new_session=True)
 
 
 def members(session: int) -> set[int]:
@@ -353,3 +357,45 @@ def test_a_world_of_one_is_whole(tmp_path: Path) -> None:
     assert facts.train["ti_fine"] == facts.train["tv_fine"] == 1
     assert facts.train["it2i_edit"] == facts.train["vt2v"] == facts.train["i2i"] == 0
     assert facts.eval["seen_combinations"]["it2i_edit"] == facts.gallery == 16
+
+
+def test_an_empty_file_is_drawn_again(world: World, tmp_path: Path) -> None:
+    """What a power cut can leave."""
+    root = tmp_path / "w"
+    write_atomic(root / MARKER, (world.root / FACTS).read_bytes())
+    medium = world.plan.media[0]
+    write_atomic(root / medium.path, b"")
+    build_world(root, SIZE, SEED, workers=1)
+    assert digests(root) == digests(world.root)
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", "{"])
+def test_a_damaged_marker_is_named(tmp_path: Path, text: str) -> None:
+    (tmp_path / MARKER).write_text(text)
+    with pytest.raises(DataError, match=r"world\.part\.json cannot be read"):
+        build_world(tmp_path, SIZE, SEED)
+
+
+def test_a_world_is_made_by_one_process_at_a_time(tmp_path: Path) -> None:
+    with (
+        FileLock(tmp_path / LOCK),
+        pytest.raises(DataError, match="Another process makes the world"),
+    ):
+        build_world(tmp_path, 1, 0, workers=1)
+    build_world(tmp_path, 1, 0, workers=1)
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="reads /proc")
+def test_a_killed_drawer_is_told_and_the_same_again_goes_on(world: World, tmp_path: Path) -> None:
+    root = tmp_path / "w"
+    process = start(tmp_path, root, workers=2, stderr=subprocess.PIPE)
+    deadline = time.monotonic() + 200
+    while len(list(root.glob("images/*.png"))) < 20:
+        assert process.poll() is None, "finished before one could be killed"
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    os.kill(max(members(process.pid)), signal.SIGKILL)  # spawned last
+    said = process.communicate(timeout=200)[1].decode()
+    assert "DataError: A process that draws was killed" in said
+    build_world(root, SIZE, SEED, workers=1)
+    assert digests(root) == digests(world.root)

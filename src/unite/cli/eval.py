@@ -79,14 +79,15 @@ def run(
     from unite.evaluation.task import union
 
     benchmarks = select(suites)
+    kept = cache or data / ".vectors"
+    _assert_writable(out, kept)
     # Taken now: a file that changes while a model embeds is not what was asked.
     annotations = {one.name: one.fingerprint(data) for one in benchmarks}
     tasks = read_all(benchmarks, data)
     if mixed:
         tasks.append(union(tasks))
     done = evaluate(
-        model, data, tasks, dtype=dtype, cache=cache or data / ".vectors", seed=seed,
-        rerank=dual_softmax,
+        model, data, tasks, dtype=dtype, cache=kept, seed=seed, rerank=dual_softmax,
     )  # fmt: skip
     if out is not None:
         settings = {"dtype": " and ".join(done.dtypes), "seed": seed, "mixed": mixed,
@@ -171,6 +172,26 @@ def report(
         write_png(out / "failures.png", sections, opened)
     for path in sorted(out.iterdir()):
         typer.echo(path)
+
+
+def _assert_writable(out: Path | None, kept: Path) -> None:
+    """Refuse places that cannot be written before a model is opened.
+
+    Raises:
+        DataError: One cannot.
+    """
+    from unite.errors import DataError
+
+    if out is not None and out.is_dir():
+        raise DataError(f"{out} is a folder.", f"Name a file: -o {out / 'run.json'}")
+    for folder, remedy in ((kept, "--cache DIR"), (out and out.parent, "-o FILE")):
+        try:
+            if folder is not None:
+                folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise DataError(
+                f"Cannot make the folder {folder}: {error.strerror}.", f"Name another: {remedy}"
+            ) from error
 
 
 def _facts(benchmark: Benchmark, data: Path) -> dict[str, object]:

@@ -21,15 +21,17 @@ def scores(title: str, columns: Mapping[str, Sequence[Score]]) -> Table:
         title: Of the table.
         columns: Scores by the column's name; all of the same tasks in the same order.
     """
+    from rich.text import Text
+
     # Three columns of a terminal of 80 characters, to the last one.
     grid = _grid(title)
     grid.add_column("task", no_wrap=True)
     grid.add_column("of", justify="right", no_wrap=True)
     for name in columns:
-        grid.add_column(f"{name}\nR@1  R@5 R@10", justify="right", no_wrap=True)
+        grid.add_column(Text(f"{name}\nR@1  R@5 R@10"), justify="right", no_wrap=True)
     for rows in zip(*columns.values(), strict=True):
         cells = [" ".join(f"{value:.2f}" for value in score.recall.values()) for score in rows]
-        grid.add_row(rows[0].task, str(rows[0].candidates), *cells)
+        grid.add_row(Text(rows[0].task), str(rows[0].candidates), *cells)
     return grid
 
 
@@ -69,19 +71,21 @@ def _state(need: Need, root: Path) -> str:
 
 def comparison(found: Comparison, names: tuple[str, str]) -> Table:
     """What two runs reached and what separates them."""
-    grid = _grid("second less first, percent; \\[interval at 95 %]; p of a paired permutation test")
+    from rich.text import Text
+
+    grid = _grid("second less first, percent; [interval at 95 %]; p of a paired permutation test")
     grid.add_column("task", overflow="fold", min_width=12)  # it gives way, so that no number is cut
     for name in ("queries", "metric", *names, "change", "p"):
-        grid.add_column(name, justify="right", no_wrap=True)
+        grid.add_column(Text(name), justify="right", no_wrap=True)
     for task in found.tasks:
         change = task.difference
         grid.add_row(
-            f"{task.task} ({task.split})",
+            Text(f"{task.task} ({task.split})"),
             str(change.queries),
             task.metric,
             f"{100 * task.first:.1f}",
             f"{100 * task.second:.1f}",
-            f"{100 * change.mean:+.1f} \\[{100 * change.low:+.1f}, {100 * change.high:+.1f}]",
+            Text(f"{100 * change.mean:+.1f} [{100 * change.low:+.1f}, {100 * change.high:+.1f}]"),
             f"{change.p:.4f}",
         )
     return grid
@@ -90,9 +94,10 @@ def comparison(found: Comparison, names: tuple[str, str]) -> Table:
 def _grid(title: str) -> Table:
     from rich import box
     from rich.table import Table
+    from rich.text import Text
 
     return Table(
-        title=title,
+        title=Text(title, style="table.title"),
         title_justify="left",
         box=box.SIMPLE_HEAD,
         padding=(0, 1, 0, 0),

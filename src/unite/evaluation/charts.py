@@ -143,8 +143,12 @@ def _places(rows: Sequence[Row]) -> list[str]:
 
 
 def _plain(name: str) -> str:
-    """A label that is shown as it is: `$` opens no formula, `_` before it hides nothing."""
-    escaped = name.replace("$", r"\$")
+    """A label that is shown as it is: `$` opens no formula, `_` before it hides nothing.
+
+    A control character would make the picture unreadable.
+    """
+    escaped = "".join(c if c.isprintable() or c == "\n" else "�" for c in name)
+    escaped = escaped.replace("$", r"\$")
     return f" {escaped}" if escaped.startswith("_") else escaped
 
 

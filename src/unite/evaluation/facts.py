@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
@@ -141,7 +142,7 @@ class Benchmark:
         digest, root = hashlib.sha256(), self.root(data)
         paths = {path for need in self.needs for path in root.glob(need.path)}
         for path in sorted(path for path in paths if path.suffix.lower() in ANNOTATIONS):
-            digest.update(f"{path.relative_to(root)}\0".encode())
+            digest.update(os.fsencode(path.relative_to(root)) + b"\0")
             with path.open("rb") as file:
                 digest.update(hashlib.file_digest(file, "sha256").digest())
         return digest.hexdigest()[:16]

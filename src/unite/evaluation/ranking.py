@@ -102,17 +102,32 @@ def settled(
 DUAL_TEMPERATURE = 100.0
 
 
-def dual_softmax(score_QC: Doubles, temperature: float = DUAL_TEMPERATURE) -> Doubles:
-    """Scores weighted by how much each candidate prefers the query among all queries.
+def dual_softmax(
+    query_QD: Floats, candidate_CD: Floats, temperature: float = DUAL_TEMPERATURE
+) -> Iterator[Doubles]:
+    """Cosines weighted by how much each candidate prefers the query among all queries.
 
     Cheng et al. 2021 (arXiv 2109.04290), applied at inference. It needs all
-    queries of a test at once, which no search has: a re-ranking, never a headline.
+    queries of a test at once, which no search has: a re-ranking, never a headline. A block of
+    queries at a time, twice: once for each candidate's sum.
 
     Args:
-        score_QC: Cosines.
-        temperature: What they are multiplied by in the softmax.
+        query_QD: Queries of unit length.
+        candidate_CD: Gallery of unit length.
+        temperature: What cosines are multiplied by in the softmax.
+
+    Yields:
+        Scores of one query, shape (C,), in order of the queries.
     """
-    scaled_QC = score_QC * temperature
-    weight_QC = np.exp(scaled_QC - scaled_QC.max(axis=0, keepdims=True))
-    prior_QC: Doubles = weight_QC / weight_QC.sum(axis=0, keepdims=True)
-    return score_QC * prior_QC
+    query_QD, candidate_CD = query_QD.astype(np.float64), candidate_CD.astype(np.float64)
+    step = max(1, BLOCK // max(1, len(candidate_CD)))
+    blocks = range(0, len(query_QD), step)
+    most_C, sum_C = np.full(len(candidate_CD), -np.inf), np.zeros(len(candidate_CD))
+    for first in blocks:
+        scaled_BC = query_QD[first : first + step] @ candidate_CD.T * temperature
+        higher_C = np.maximum(most_C, scaled_BC.max(axis=0))
+        sum_C = sum_C * np.exp(most_C - higher_C) + np.exp(scaled_BC - higher_C).sum(axis=0)
+        most_C = higher_C
+    for first in blocks:
+        score_BC = query_QD[first : first + step] @ candidate_CD.T
+        yield from score_BC * np.exp(score_BC * temperature - most_C) / sum_C

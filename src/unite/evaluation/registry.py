@@ -92,7 +92,7 @@ def read(benchmark: Benchmark, data: Path) -> list[Task]:
     Raises:
         DataError: Something is missing or is not as published.
     """
-    root = benchmark.require(data)
+    root = benchmark.require(data).absolute()  # a saved run is read from anywhere
     module = import_module(f"unite.evaluation.readers.{benchmark.reader}")
     tasks = cast(Reader, module).read(benchmark, root)
     return _checked(tasks, benchmark)
@@ -141,6 +141,8 @@ def _wrong(tasks: Sequence[Task]) -> str | None:
     if len(set(names)) < len(names):
         return f"two tasks have the same name: {max(names, key=names.count)}"
     for task in tasks:
+        if not (_encodes(task.name) and _encodes(task.split)):
+            return f"a name is no Unicode text: {task.split!r}, {task.name!r}"
         for what, items in (("queries", task.queries), ("candidates", task.candidates)):
             (often, count), *_ = Counter(item.id for item in items).most_common(1)
             if count > 1:

@@ -9,6 +9,7 @@ from unite.evaluation.facts import Published
 from unite.evaluation.registry import BENCHMARKS
 from unite.evaluation.results import DEPTHS, Score
 from unite.evaluation.saved import Key, Saved
+from unite.evaluation.task import UNION
 from unite.evaluation.tasks import mmeb
 
 _BY_NAME = {benchmark.name: benchmark for benchmark in BENCHMARKS}
@@ -16,6 +17,7 @@ _MOST_POOLED = 1000
 """Candidates of an MMEB query, unless its set has fewer classes."""
 _USUAL = tuple(f"R@{k}" for k in DEPTHS)
 
+OTHERS = "the runs read other annotations: not to be compared"
 LOST = "answers among them are missed, and without the others it is easier"
 """What it means for a score that candidates could not be embedded."""
 
@@ -65,16 +67,22 @@ def rows(runs: Sequence[Saved]) -> list[Row]:
         for key in keys
         for row in _task_rows(key, [known.get(key) for known in scores], alike=_alike(key, runs))
     ]
-    return [*found, *_groups(scores)]
+    return [*found, *_groups(scores, runs)]
 
 
 def _alike(key: Key, runs: Sequence[Saved]) -> bool:
     """Whether all runs that have a task read the same annotations of it."""
     having = [run for run in runs if any((one.task, one.split) == key for one in run.scores)]
-    name = key[0].partition("/")[0]
+    told = [_annotations(run, key[0]) for run in having]
+    return all(one == told[0] for one in told)
+
+
+def _annotations(run: Saved, task: str) -> object:
+    """What a run read of a task."""
+    if task == UNION:
+        return run.annotations
     # A task that no benchmark is named for is one of a world's own.
-    told = [run.annotations.get(name, run.annotations.get("world")) for run in having]
-    return len(set(told)) == 1
+    return run.annotations.get(task.partition("/")[0], run.annotations.get("world"))
 
 
 def _place(task: str) -> int:
@@ -127,7 +135,7 @@ def _note(scores: Sequence[Score | None], *, alike: bool) -> str:
     said = sizes_that_differ(*known)
     pools = {score.pools for score in known if score.pools and min(score.pools) != _MOST_POOLED}
     said += [f"each query among {_range(*pool)} candidates" for pool in sorted(pools)]
-    said += [] if alike else ["the runs read other annotations: not to be compared"]
+    said += [] if alike else [OTHERS]
     said += _failed([[score] if score else [] for score in scores])
     return "; ".join(said)
 
@@ -153,13 +161,13 @@ def _range(least: int, most: int) -> str:
     return str(least) if least == most else f"{least} to {most}"
 
 
-def _groups(scores: Sequence[dict[Key, Score]]) -> list[Row]:
+def _groups(scores: Sequence[dict[Key, Score]], runs: Sequence[Saved]) -> list[Row]:
     """Means over MMEB's groups, over both distributions and over all."""
     members = {name: set(subsets) for name, subsets in _members().items()}
     return [
         row
         for name, subsets in members.items()
-        if (row := _group(name, subsets, scores)) is not None
+        if (row := _group(name, subsets, scores, runs)) is not None
     ]
 
 
@@ -175,7 +183,9 @@ def _members() -> dict[str, list[str]]:
     return {**groups, "mmeb:overall": [one.name for one in mmeb.BENCHMARKS]}
 
 
-def _group(name: str, subsets: set[str], scores: Sequence[dict[Key, Score]]) -> Row | None:
+def _group(
+    name: str, subsets: set[str], scores: Sequence[dict[Key, Score]], runs: Sequence[Saved]
+) -> Row | None:
     ours = [[score for (task, _), score in known.items() if task in subsets] for known in scores]
     counts = [len(members) for members in ours]
     if not any(counts):
@@ -191,5 +201,7 @@ def _group(name: str, subsets: set[str], scores: Sequence[dict[Key, Score]]) -> 
     asked = {frozenset(score.task for score in members) for members in ours if members}
     if len(asked) > 1:
         said.append("of other tasks in each run: not to be compared")
+    elif not all(_alike(key, runs) for known in scores for key in known if key[0] in subsets):
+        said.append(OTHERS)
     note = "; ".join([*said, *_failed(ours)])
     return Row(name, "", "P@1", True, cells, published if whole else (), note, is_whole=whole)

@@ -148,8 +148,10 @@ def _embed(
             if vector is None:
                 errors[key] = reason
             else:
-                # What changed while it was embedded must not pass for what it was or now is.
-                vectors.add(key, vector, lasting=item_key(items[key]) == key)
+                # What changed while it was embedded must not pass for what it was or now is, nor
+                # what was fitted, as its note says, for what a model that does not fit would read.
+                lasting = result.note is None and item_key(items[key]) == key
+                vectors.add(key, vector, lasting=lasting)
             done += 1
             tell(done)
     finally:

@@ -104,7 +104,7 @@ def write_run(
         ],
         "cases": [_case_row(result.score, case) for result in run.results for case in result.cases],
     }  # fmt: skip
-    write_text(path, json.dumps(row, indent=2) + "\n")
+    write_text(path, json.dumps(row, indent=2, default=_in_memory) + "\n")
 
 
 def read_run(path: Path) -> Saved:
@@ -170,6 +170,11 @@ def read_ranks(run: Saved) -> dict[Key, dict[str, Asked]]:
         queries = found.setdefault((row["task"], row["split"]), {})
         queries[row["query"]] = Asked(np.array(ranks, np.float64), row["group"])
     return found
+
+
+def _in_memory(picture: object) -> str:
+    """What stands for a picture that has no file."""
+    return f"<{type(picture).__name__} in memory>"
 
 
 def _source(benchmark: Benchmark, annotations: Mapping[str, str]) -> dict[str, str]:

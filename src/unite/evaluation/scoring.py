@@ -146,17 +146,17 @@ def _nearest_of_groups(
 def _reranked(
     task: Task, queries: Vectors, candidates: Vectors, place_C: npt.NDArray[np.int64]
 ) -> list[Ranks]:
-    alive_Q, alive_C = np.flatnonzero(queries.alive), np.flatnonzero(candidates.alive)
-    score_QC = np.full((len(task.queries), len(task.candidates)), -np.inf)
-    if len(alive_Q) and len(alive_C):
-        part_QC = queries.rows[alive_Q].astype(np.float64) @ candidates.rows[alive_C].T
-        score_QC[np.ix_(alive_Q, alive_C)] = dual_softmax(part_QC)
-    for query in range(len(task.queries)):
-        score_QC[query, list(task.barred(query))] = -np.inf
-    return [
-        answer_ranks(score_C, _nearest_of_groups(task, score_C, place_C, sorted(answers)), place_C)
-        for score_C, answers in zip(score_QC, task.positives, strict=True)
-    ]
+    alive_Q, alive_C = queries.alive, candidates.alive
+    rows = dual_softmax(queries.rows[alive_Q], candidates.rows[alive_C])
+    found = []
+    for query, answers in enumerate(task.positives):
+        score_C = np.full(len(task.candidates), -np.inf)
+        if alive_Q[query]:
+            score_C[alive_C] = next(rows)
+        score_C[list(task.barred(query))] = -np.inf
+        left = _nearest_of_groups(task, score_C, place_C, sorted(answers))
+        found.append(answer_ranks(score_C, left, place_C))
+    return found
 
 
 def _score(
@@ -189,12 +189,13 @@ def _score(
 
 
 def _wrong_modality(task: Task, rows: Sequence[_Judged]) -> float | None:
-    """Share of first hits of another modality; a query without any hit is wrong as well."""
-    if len({item.modality for item in task.candidates}) < 2 or not rows:
+    """Share of first hits of no answer's modality; a query without any hit is wrong as well."""
+    modality_C = [item.modality for item in task.candidates]
+    if len(set(modality_C)) < 2 or not rows:
         return None
     wrong = [
-        not row.hits or task.candidates[row.hits[0][0]].modality != target
-        for row, target in zip(rows, task.target_modality, strict=True)
+        not row.hits or modality_C[row.hits[0][0]] not in {modality_C[n] for n in answers}
+        for row, answers in zip(rows, task.positives, strict=True)
     ]
     return float(np.mean(wrong))
 

@@ -11,6 +11,8 @@ from unite.types import Item, Modality
 
 MIXED = "mixed"
 """The family of tasks whose gallery holds those of others."""
+UNION = "all galleries"
+"""The task that asks everything of everything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,7 @@ class Task:
         return self.excluded[query] if self.excluded else frozenset()
 
 
-def union(tasks: Sequence[Task], name: str = "all galleries") -> Task:
+def union(tasks: Sequence[Task]) -> Task:
     """Ask the queries of several tasks of all their candidates together.
 
     A candidate that several tasks hold is there once, and stands for itself alone. A query that is
@@ -86,12 +88,16 @@ def union(tasks: Sequence[Task], name: str = "all galleries") -> Task:
     Args:
         tasks: Of one frame policy, each with one gallery for all its queries; mixed ones are left
             out.
-        name: Of the union.
 
     Raises:
-        DataError: A task has a gallery for each query, or the frames differ.
+        DataError: A task has a gallery for each query, the frames differ, or nothing is left.
     """
     parts = [task for task in tasks if task.family != MIXED]
+    if not parts:
+        raise DataError(
+            f"Every task is of the family {MIXED!r} already: nothing is left to mix.",
+            "Leave out --mixed, or give your tasks another family.",
+        )
     ruled = [task.name for task in parts if task.pools is not None or task.excluded]
     if ruled:
         raise DataError(
@@ -120,7 +126,7 @@ def union(tasks: Sequence[Task], name: str = "all galleries") -> Task:
         for place, answers in zip(own, positives, strict=True)
     )
     return Task(
-        name=name,
+        name=UNION,
         split="+".join(dict.fromkeys(task.split for task in parts)),
         family=MIXED,
         queries=tuple(replace(item, id=_id(task, item)) for task in parts for item in task.queries),

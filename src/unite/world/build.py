@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 from unite.errors import DataError
 from unite.media.pool import end_with_parent
@@ -30,6 +34,7 @@ from unite.world.tasks import Task, TaskWriter
 VERSION = 3
 """Raised whenever the same seed and size give other bytes than before."""
 MARKER, FACTS = "world.part.json", "world.json"
+LOCK = ".world.lock"
 CHUNK = 16
 ALONE = 400
 """Below this many files a worker pool costs more than it saves."""
@@ -119,16 +124,26 @@ def build_world(
         progress: Called after every few files.
 
     Raises:
-        DataError: The directory holds something else.
+        DataError: The directory holds something else, or another process writes there.
     """
     if size < 1:
         raise DataError(f"A world of size {size} has nothing to train on.", "Give 1 or more.")
     directory = Path(directory)
     facts = WorldFacts(seed, size, VERSION, gallery_size(size))
-    finished = _claim(directory, facts)
-    if finished is not None:
-        return finished
-    plan = plan_world(size, seed)
+    if (directory / FACTS).exists():
+        return _finished(directory, facts)
+    with _alone(directory):
+        if (directory / FACTS).exists():  # by now
+            return _finished(directory, facts)
+        _claim(directory, facts)
+        return _write(directory, facts, workers, progress)
+
+
+def _write(
+    directory: Path, facts: WorldFacts, workers: int | None, progress: Progress | None
+) -> WorldFacts:
+    seed = facts.seed
+    plan = plan_world(facts.size, seed)
     _draw_all(directory, plan.media, seed, workers, progress)
     facts = replace(
         facts,
@@ -177,21 +192,48 @@ def draw(medium: Medium, seed: int) -> bytes:
     return png_bytes(render_image(medium.scene, rng))
 
 
-def _claim(directory: Path, facts: WorldFacts) -> WorldFacts | None:
-    """Make sure that the directory is ours to write; give back what a finished world holds."""
-    if (directory / FACTS).exists():
-        found = read_facts(directory)
-        _same_or_raise(directory, asdict(found), facts)
-        (directory / MARKER).unlink(missing_ok=True)
-        return found
-    if (directory / MARKER).exists():
-        _same_or_raise(directory, json.loads((directory / MARKER).read_bytes()), facts)
-        return None
-    begun = f".{MARKER}.part"
-    if directory.exists() and any(path.name != begun for path in directory.iterdir()):
+@contextmanager
+def _alone(directory: Path) -> Iterator[None]:
+    """Hold the directory; the lock of a killed process is gone with it."""
+    directory.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(directory / LOCK, timeout=0)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise DataError(
+            f"Another process makes the world in {directory}.", "Wait for it, or end it."
+        ) from error
+    try:
+        yield
+    finally:
+        (directory / LOCK).unlink(missing_ok=True)
+        lock.release()
+
+
+def _finished(directory: Path, facts: WorldFacts) -> WorldFacts:
+    """What a finished world holds, if it is the one that is asked for."""
+    found = read_facts(directory)
+    _same_or_raise(directory, asdict(found), facts)
+    (directory / MARKER).unlink(missing_ok=True)
+    return found
+
+
+def _claim(directory: Path, facts: WorldFacts) -> None:
+    """Make sure that the directory is ours to write."""
+    marker = directory / MARKER
+    if marker.exists():
+        try:
+            begun = json.loads(marker.read_bytes())
+            _same_or_raise(directory, begun, facts)
+        except (ValueError, KeyError, TypeError) as error:
+            raise DataError(
+                f"{marker} cannot be read: {error!r}.", "Delete it with its folder, and begin anew."
+            ) from error
+        return
+    ours = {f".{MARKER}.part", LOCK}
+    if any(path.name not in ours for path in directory.iterdir()):
         raise DataError(f"{directory} is not empty and holds no world.", "Choose a new directory.")
-    write_atomic(directory / MARKER, _json(asdict(facts)))
-    return None
+    write_atomic(marker, _json(asdict(facts)))
 
 
 def _same_or_raise(directory: Path, found: Mapping[str, Any], wanted: WorldFacts) -> None:
@@ -210,7 +252,7 @@ def _draw_all(
     workers: int | None,
     progress: Progress | None,
 ) -> None:
-    todo = [medium for medium in media if not (directory / medium.path).exists()]
+    todo = [medium for medium in media if not _is_drawn(directory / medium.path)]
     for folder in {(directory / medium.path).parent for medium in media}:
         folder.mkdir(parents=True, exist_ok=True)
     workers = workers or (1 if len(todo) < ALONE else os.cpu_count() or 1)
@@ -222,6 +264,14 @@ def _draw_all(
             progress(done, len(media))
 
 
+def _is_drawn(path: Path) -> bool:
+    """Whether a file is there; a machine that lost its power may have left an empty one."""
+    try:
+        return path.stat().st_size > 0
+    except FileNotFoundError:
+        return False
+
+
 def _drawn(
     directory: Path, chunks: Sequence[Sequence[Medium]], seed: int, workers: int
 ) -> Iterable[int]:
@@ -231,8 +281,14 @@ def _drawn(
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, mp_context=spawn, initializer=end_with_parent) as pool:
         futures = [pool.submit(_draw_chunk, directory, chunk, seed) for chunk in chunks]
-        for future in as_completed(futures):
-            yield future.result()
+        try:
+            for future in as_completed(futures):
+                yield future.result()
+        except BrokenProcessPool as error:
+            raise DataError(
+                "A process that draws was killed, often for want of memory.",
+                "The same again goes on.",
+            ) from error
 
 
 def _draw_chunk(directory: Path, media: Sequence[Medium], seed: int) -> int:

@@ -10,6 +10,7 @@ from unite.errors import DataError
 from unite.evaluation import registry
 from unite.evaluation.readers.world import read_task
 from unite.types import Modality
+from unite.world.build import MARKER
 
 ROW: dict[str, Any] = {
     "task": "text-to-image",
@@ -69,6 +70,11 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
         {**ROW, "positives": {"q1": [], "q2": ["x"]}},
         {**ROW, "queries": [{"id": "q1", "txt": "a"}]},
         {**ROW, "queries": 3},
+        {**ROW, "task": 5},
+        {**ROW, "family": None},
+        {**ROW, "excluded": []},
+        {**ROW, "positives": "x"},
+        "[" * 100_000,
         {**ROW, "candidates": [{"id": name, "image": "x.png"} for name in "xxyz"]},
     ],
 )
@@ -99,3 +105,36 @@ def test_a_set_of_ones_own_does_not_pass_for_a_benchmark(tmp_path: Path, name: s
     write(tmp_path, {**ROW, "task": name})
     with pytest.raises(DataError, match="which is a benchmark's"):
         registry.read(registry.benchmark_named("world"), tmp_path)
+
+
+def test_a_byte_order_mark_is_no_part_of_it(tmp_path: Path) -> None:
+    assert read_task(write(tmp_path, "\ufeff" + json.dumps(ROW))).name == "text-to-image"
+
+
+def test_a_world_that_is_half_drawn_is_no_suite(tmp_path: Path) -> None:
+    write(tmp_path, ROW)
+    (tmp_path / MARKER).write_text("{}")
+    with pytest.raises(DataError, match=r"not whole.*The same `unite world` again finishes it"):
+        registry.read(registry.benchmark_named("world"), tmp_path)
+
+
+def test_names_that_are_no_unicode_are_told(tmp_path: Path) -> None:
+    world = registry.benchmark_named("world")
+    path = write(tmp_path, ROW)
+    path.parent.rename(path.parent.with_name("caf\udce9"))
+    assert world.fingerprint(tmp_path)
+    with pytest.raises(DataError, match="no Unicode text"):
+        registry.read(world, tmp_path)
+
+
+def test_media_are_found_from_another_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A saved run names them, and is read elsewhere."""
+    (tmp_path / "Urban1k" / "caption").mkdir(parents=True)
+    (tmp_path / "Urban1k" / "image").mkdir()
+    (tmp_path / "Urban1k" / "caption" / "1.txt").write_text("\ufeffa street", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    there, back = registry.read(registry.benchmark_named("urban1k"), Path())
+    assert there.candidates[0].images == (str(tmp_path / "Urban1k" / "image" / "1.jpg"),)
+    assert back.candidates[0].text == "a street"

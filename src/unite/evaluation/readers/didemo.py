@@ -33,7 +33,7 @@ def _listed(benchmark: Benchmark, path: Path, said: dict[str, list[str]]) -> lis
     if not path.exists():
         return list(said)
     with as_published(benchmark, path):
-        lines = {line.strip() for line in path.read_text(encoding="utf-8").split("\n")}
+        lines = {line.strip() for line in path.read_text(encoding="utf-8-sig").split("\n")}
     names = lines - {""}
     absent = sorted(names - said.keys())
     if absent:

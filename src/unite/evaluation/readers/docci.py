@@ -14,7 +14,7 @@ from unite.evaluation.task import Task
 def read(benchmark: Benchmark, root: Path) -> list[Task]:
     """Read both directions of the test split."""
     path = root / "docci_descriptions.jsonlines"
-    with as_published(benchmark, path), path.open(encoding="utf-8") as file:
+    with as_published(benchmark, path), path.open(encoding="utf-8-sig") as file:
         rows = [json.loads(line) for line in file if line.strip()]
         media = [
             Captioned(row["image_file"], root / "images" / row["image_file"], [row["description"]])

@@ -24,7 +24,9 @@ def as_published(benchmark: Benchmark, path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise DataError(f"Cannot read {path}: {error.strerror}.") from error
-    except (ValueError, KeyError, IndexError, TypeError, AttributeError, ItemError) as error:
+    except (
+        ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError, ItemError,
+    ) as error:  # fmt: skip
         raise DataError(
             f"{path} is not in the layout of {benchmark.title}: {error!r}.",
             f"Expected: {benchmark.layout}.",
@@ -33,7 +35,7 @@ def as_published(benchmark: Benchmark, path: Path) -> Iterator[None]:
 
 def load_json(path: Path) -> Any:
     """A JSON file whole."""
-    return json.loads(path.read_text(encoding="utf-8"))
+    return json.loads(path.read_text(encoding="utf-8-sig"))
 
 
 def table_rows(path: Path) -> Iterator[dict[str, Any]]:

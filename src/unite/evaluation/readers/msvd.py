@@ -35,5 +35,5 @@ def read(benchmark: Benchmark, root: Path) -> list[Task]:
 def _lines(benchmark: Benchmark, path: Path) -> list[str]:
     """Lines that are neither empty nor comments."""
     with as_published(benchmark, path):
-        lines = [line.strip() for line in path.read_text(encoding="utf-8").split("\n")]
+        lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").split("\n")]
     return [line for line in lines if line and not line.startswith("#")]

@@ -18,7 +18,7 @@ ROWS = 1000
 def read(benchmark: Benchmark, root: Path) -> list[Task]:
     """Read both directions; of the file, 1.5 GB, only its beginning is read."""
     path = root / benchmark.options["json"]
-    with as_published(benchmark, path), path.open(encoding="utf-8") as file:
+    with as_published(benchmark, path), path.open(encoding="utf-8-sig") as file:
         media = [_captioned(row, root) for row in islice(elements(path, file), ROWS)]
     return both_ways(benchmark, media, image, "i")
 

@@ -15,6 +15,6 @@ def read(benchmark: Benchmark, root: Path) -> list[Task]:
     media = []
     for path in sorted((root / "caption").glob("*.txt")):
         with as_published(benchmark, path):
-            caption = path.read_text(encoding="utf-8").split("\n")[0]
+            caption = path.read_text(encoding="utf-8-sig").split("\n")[0]
         media.append(Captioned(path.stem, root / "image" / f"{path.stem}.jpg", [caption]))
     return both_ways(benchmark, media, image, "i")

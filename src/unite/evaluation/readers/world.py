@@ -13,11 +13,22 @@ from unite.errors import DataError, ItemError, did_you_mean
 from unite.evaluation.facts import Benchmark
 from unite.evaluation.task import Task
 
+_BEGUN = "world.part.json"
+"""What a world has until it is whole."""
 _KEYS = {"task", "family", "queries", "candidates", "positives", "excluded"}
 
 
 def read(benchmark: Benchmark, root: Path) -> list[Task]:
-    """Read every task beneath a world's `eval` folder, in order of name."""
+    """Read every task beneath a world's `eval` folder, in order of name.
+
+    Raises:
+        DataError: The world is half drawn, or a file does not hold a task.
+    """
+    if (root / _BEGUN).exists():
+        raise DataError(
+            f"The small world in {root} is not whole: its making was interrupted.",
+            "The same `unite world` again finishes it.",
+        )
     return [
         replace(read_task(path), metrics=benchmark.metrics)
         for path in sorted(root.glob("eval/*/*.json"))
@@ -35,11 +46,11 @@ def read_task(path: Path) -> Task:
         DataError: The file is not there or does not hold a task.
     """
     try:
-        row = json.loads(path.read_text(encoding="utf-8"))
+        row = json.loads(path.read_text(encoding="utf-8-sig"))
         return _task(row, path)
     except OSError as error:
         raise DataError(f"Cannot read {path}: {error.strerror}.") from error
-    except (ValueError, KeyError, TypeError, ItemError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError, ItemError) as error:
         raise DataError(
             f"{path} does not hold a task: {error!r}.",
             "A task has task, family, queries, candidates and positives: see docs/world.md.",
@@ -47,6 +58,11 @@ def read_task(path: Path) -> Task:
 
 
 def _task(row: Mapping[str, Any], path: Path) -> Task:
+    if not isinstance(row, dict):
+        raise TypeError(f"a task is a JSON object, not {type(row).__name__}")
+    for key in ("task", "family"):
+        if not isinstance(row[key], str):
+            raise TypeError(f"{key} is a word, not {row[key]!r}")
     unknown = [key for key in row if key not in _KEYS]
     if unknown:
         raise ValueError(f"unknown key {unknown[0]!r}. {did_you_mean(unknown[0], _KEYS)}")
@@ -56,11 +72,11 @@ def _task(row: Mapping[str, Any], path: Path) -> Task:
     number = {item.id: place for place, item in enumerate(candidates)}
     if len(number) != len(candidates):
         raise ValueError("two candidates have the same id")
+    for what in ("positives", "excluded"):
+        _check_named(row.get(what, {}), {str(query.id) for query in queries}, what)
     positives = tuple(
         frozenset(number[name] for name in row["positives"][str(query.id)]) for query in queries
     )
-    for what in ("positives", "excluded"):
-        _check_named(row.get(what, {}), {str(query.id) for query in queries}, what)
     bare = [query.id for query, answers in zip(queries, positives, strict=True) if not answers]
     if bare:
         raise ValueError(f"nothing answers the query {bare[0]!r}")
@@ -84,8 +100,10 @@ def _task(row: Mapping[str, Any], path: Path) -> Task:
     )
 
 
-def _check_named(names: Mapping[str, Any], queries: set[str], what: str) -> None:
+def _check_named(names: object, queries: set[str], what: str) -> None:
     """A string would be taken for one id a letter; a name of no query for nothing."""
+    if not isinstance(names, dict):
+        raise TypeError(f"{what} are an object of lists by query, not {names!r}")
     for query, listed in names.items():
         if not isinstance(listed, list):
             raise TypeError(f"{what} of {query!r} are a list of ids, not {listed!r}")
