@@ -172,7 +172,7 @@ def _note(scores: list[Score]) -> str:
         "  it2i_edit and vt2v have their sources in the gallery. Controls: text alone reaches\n"
         f"  {first['it2i_edit_text_only']:.2f} and {first['vt2v_text_only']:.2f}, "
         f"the picture or clip alone {first['it2i_edit_visual_only']:.2f} and "
-        f"{first['vt2v_visual_only']:.2f}.\n"
+        f"{first['vt2v_visual_only']:.2f}: it finds itself first.\n"
         f"  mixed is one gallery of everything: {mixed.wrong_modality or 0:.0%} of first hits are "
         "of a wrong modality,\n"
         "  because MAMCL's mask never compares candidates of different modalities.\n"

@@ -16,7 +16,7 @@ from typing import Any
 from unite.studies.arm import Setting
 from unite.studies.comparison import Finding
 from unite.studies.node import FACTS, fingerprint, write_json
-from unite.studies.outcome import Outcomes
+from unite.studies.outcome import Outcome, Outcomes
 from unite.studies.pictures import draw
 from unite.studies.study import Study, planned, verdicts
 from unite.studies.tables import (
@@ -199,11 +199,17 @@ def _conditions(setting: Setting, outcomes: Outcomes, total: int) -> Iterator[st
     data = Path(setting.data)
     name = f"small world {fingerprint(data)[:12]}" if _is_world(setting) else data.name
     yield f"Data: {name}; {platform.platform()}."
+    if any(task.group_Q for one in _all(outcomes) for task in one.tasks):
+        yield "Queries about one medium count as one, by their mean; `unite eval run` counts each."
     yield (
         "One set of data and one model size. ± is the standard deviation over seeds. With three "
         "seeds Student's t is 4.3, so that small differences stay open; p is for information and "
         "decides nothing."
     )
+
+
+def _all(outcomes: Outcomes) -> Iterator[Outcome]:
+    return (one for arm in outcomes.arms for one in outcomes.of(arm).values())
 
 
 def _markdown(block: Block) -> str:

@@ -1,7 +1,8 @@
 """Scene to pixels: pictures (84, 84, 3) and clips (T, 84, 84, 3) of uint8, and their files.
 
 Shapes are signed distances cut off over one pixel, which is antialiasing without supersampling.
-Only the four operations and square roots are used, so that every machine gives the same pixels.
+Only the four operations and square roots are used, so that every machine gives the same pixels;
+what libswscale makes of them for a clip is the same on x86-64.
 
 Letters: T frames, H and W canvas, h and w the box around a shape.
 """
