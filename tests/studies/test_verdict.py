@@ -45,8 +45,9 @@ def test_one_yes_and_one_no_are_mixed(made: Made) -> None:
     assert [finding.answer for finding in found.findings] == ["yes", "no"]
     assert found.ruling == "mixed"
     assert found.reason == "of 2 comparisons: 1 yes, 1 no"
-    both = replace(claim(0.0, 0.6), joint=True)
-    assert judge(both, outcomes, FLOOR).ruling == "not supported"
+    both = judge(replace(claim(0.0, 0.6), joint=True), outcomes, FLOOR)
+    assert both.ruling == "not supported"
+    assert both.reason == "of 2 comparisons, none of which may say no: 1 yes, 1 no"
 
 
 def test_a_match_needs_an_interval_within_the_margin(made: Made) -> None:

@@ -93,7 +93,8 @@ def judge(claim: Claim, outcomes: Outcomes, floor: Floor | None, part: Part = "a
         answer: [f.answer for f in findings].count(answer) for answer in ("yes", "no", "open")
     }
     said = ", ".join(f"{count} {answer}" for answer, count in counts.items() if count)
-    return Verdict(claim, ruling, findings, f"of {len(findings)} comparisons: {said}")
+    joint = ", none of which may say no" if claim.joint and len(findings) > 1 else ""
+    return Verdict(claim, ruling, findings, f"of {len(findings)} comparisons{joint}: {said}")
 
 
 def rule(answers: Sequence[Answer], *, joint: bool = False) -> Ruling:
