@@ -181,4 +181,4 @@ def test_pictures_in_memory_are_told_as_such(tmp_path: Path) -> None:
     done = run(tasks, lambda nframes: Compass(angles))
     write_run(path, done, model="m", benchmarks=[], annotations={}, settings={})
     ((case,),) = read_run(path).cases.values()
-    assert case.answer.images == ("<Image in memory>",)
+    assert case.answer.images == ("<picture in memory>",)

@@ -117,6 +117,13 @@ def test_a_candidate_is_judged_by_the_seeds_that_all_have(whole: Setting, tmp_pa
         better = run.arm.name == "InfoNCE + queue"
         finish(run, [task(ranks((20 if hard else 90) + better))])
     assert candidate(Outcomes(runs)) == "InfoNCE + queue"
+    apart = [run for run in runs if run.arm.name != "alternating batches"]
+    alone = plan(main(("alternating batches",), whole, Outcomes(())), whole, tmp_path / "alone")
+    for run in alone:
+        if run.seed == 2:
+            finish(run, [task(ranks(99))])
+    apart = [run for run in apart if run.seed != 2 or run.arm.name == "InfoNCE + queue"]
+    assert candidate(Outcomes([*apart, *alone])) == "InfoNCE + queue"  # of none in common: last
 
 
 def test_a_batch_that_has_no_fourth_is_refused_with_a_remedy(world: Path, tmp_path: Path) -> None:

@@ -396,6 +396,6 @@ def test_a_killed_drawer_is_told_and_the_same_again_goes_on(world: World, tmp_pa
         time.sleep(0.005)
     os.kill(max(members(process.pid)), signal.SIGKILL)  # spawned last
     said = process.communicate(timeout=200)[1].decode()
-    assert "DataError: A process that draws was killed" in said
+    assert "DataError: A process that draws ended early" in said
     build_world(root, SIZE, SEED, workers=1)
     assert digests(root) == digests(world.root)

@@ -80,12 +80,12 @@ def run(
 
     benchmarks = select(suites)
     kept = cache or data / ".vectors"
-    _assert_writable(out, kept)
     # Taken now: a file that changes while a model embeds is not what was asked.
     annotations = {one.name: one.fingerprint(data) for one in benchmarks}
     tasks = read_all(benchmarks, data)
     if mixed:
         tasks.append(union(tasks))
+    _assert_writable(out, kept)
     done = evaluate(
         model, data, tasks, dtype=dtype, cache=kept, seed=seed, rerank=dual_softmax,
     )  # fmt: skip
@@ -180,6 +180,8 @@ def _assert_writable(out: Path | None, kept: Path) -> None:
     Raises:
         DataError: One cannot.
     """
+    from tempfile import TemporaryFile
+
     from unite.errors import DataError
 
     if out is not None and out.is_dir():
@@ -188,9 +190,11 @@ def _assert_writable(out: Path | None, kept: Path) -> None:
         try:
             if folder is not None:
                 folder.mkdir(parents=True, exist_ok=True)
+                with TemporaryFile(dir=folder):
+                    pass
         except OSError as error:
             raise DataError(
-                f"Cannot make the folder {folder}: {error.strerror}.", f"Name another: {remedy}"
+                f"Cannot write into {folder}: {error.strerror}.", f"Name another place: {remedy}"
             ) from error
 
 

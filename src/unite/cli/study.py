@@ -88,7 +88,7 @@ def study(
         found = replace(found, floor=replace(found.floor, least=floor, usual=found.floor.least))
     kept = (share or out).resolve()
     setting = Setting(
-        data=str((data or _world(kept, size, budget)).resolve()),
+        data="",
         stage1=stage1,
         stage2=stage2,
         changes=tuple(change or ()),
@@ -97,6 +97,7 @@ def study(
         suites=tuple(suite or ["world"]),
         eval_data=None if eval_data is None else str(eval_data.resolve()),
     )
+    setting = replace(setting, data=str((data or _world(kept, size, budget)).resolve()))
     if dry_run:
         _tell(found, setting, kept, jobs)
         return

@@ -144,6 +144,11 @@ class Embedder:
         return self.model.id
 
     @property
+    def fits(self) -> bool:
+        """Whether a clip gives up frames to fit, which `model_id` does not say."""
+        return self.preprocessor.fit
+
+    @property
     def dtype(self) -> str:
         """What the network computes in."""
         return str(next(self.model.encoder.parameters()).dtype).removeprefix("torch.")

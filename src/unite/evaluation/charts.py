@@ -6,6 +6,7 @@ matplotlib draws both: axes, legends and error bars are not ours to write again.
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 MOST_AXES = 40
 LEAST_AXES = 3
+_NOT_IN_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 PALETTE = ("#3b6fd4", "#d4763b", "#2f9e6e", "#9a4fc4", "#c43b5e", "#7a7a2a")
 
 
@@ -147,8 +149,7 @@ def _plain(name: str) -> str:
 
     A control character would make the picture unreadable.
     """
-    escaped = "".join(c if c.isprintable() or c == "\n" else "�" for c in name)
-    escaped = escaped.replace("$", r"\$")
+    escaped = _NOT_IN_XML.sub("�", name).replace("$", r"\$")
     return f" {escaped}" if escaped.startswith("_") else escaped
 
 

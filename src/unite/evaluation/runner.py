@@ -148,10 +148,8 @@ def _embed(
             if vector is None:
                 errors[key] = reason
             else:
-                # What changed while it was embedded must not pass for what it was or now is, nor
-                # what was fitted, as its note says, for what a model that does not fit would read.
-                lasting = result.note is None and item_key(items[key]) == key
-                vectors.add(key, vector, lasting=lasting)
+                # What changed while it was embedded must not pass for what it was or now is.
+                vectors.add(key, vector, lasting=item_key(items[key]) == key)
             done += 1
             tell(done)
     finally:
@@ -160,8 +158,9 @@ def _embed(
 
 
 def _maker(encoder: Encoder) -> str:
-    """A name for all that shapes a vector: the id leaves out how the machine rounds."""
-    told = json.dumps([encoder.dtype, versions()], sort_keys=True)
+    """A name for all that shapes a vector: the id leaves out rounding and fitting."""
+    fits = ["fit"] if getattr(encoder, "fits", False) else []
+    told = json.dumps([encoder.dtype, versions(), *fits], sort_keys=True)
     return f"{encoder.model_id}-{hashlib.sha256(told.encode()).hexdigest()[:8]}"
 
 

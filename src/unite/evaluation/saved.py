@@ -174,7 +174,11 @@ def read_ranks(run: Saved) -> dict[Key, dict[str, Asked]]:
 
 def _in_memory(picture: object) -> str:
     """What stands for a picture that has no file."""
-    return f"<{type(picture).__name__} in memory>"
+    from PIL.Image import Image
+
+    if not isinstance(picture, Image):
+        raise TypeError(f"{type(picture).__name__} cannot be written as JSON")
+    return "<picture in memory>"
 
 
 def _source(benchmark: Benchmark, annotations: Mapping[str, str]) -> dict[str, str]:

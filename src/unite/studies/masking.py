@@ -298,6 +298,8 @@ def _lead(outcomes: Outcomes, arm: str, pure: str, mixed: str) -> float:
     """
     goals = [(metric, goal) for metric, goal in ((PURE, pure), (MIXED, mixed)) if outcomes.of(goal)]
     common = set(outcomes.of(arm)).intersection(*(outcomes.of(goal) for _, goal in goals))
+    if goals and not common:
+        return -math.inf
 
     def mean(name: str, metric: Metric) -> float:
         return _mean([metric.of(outcomes.of(name)[seed], "tuning") for seed in sorted(common)])

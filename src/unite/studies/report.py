@@ -37,7 +37,7 @@ _STYLE = (
     "table{border-collapse:collapse;margin:.5rem 0 1.5rem;font-size:13px;display:block;"
     "overflow-x:auto}td,th{padding:.2rem .7rem;border-bottom:1px solid #ddd;text-align:right}"
     "td:first-child,th:first-child{text-align:left}img{max-width:100%}"
-    ".supported{color:#2b8a3e}.not{color:#c92a2a}.mixed,.no{color:#666}"
+    ".supported{color:#2b8a3e}.not{color:#c92a2a}.mixed,.open,.no{color:#666}"
 )
 
 Block = tuple[str, str | Table | Path]

@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -201,12 +201,16 @@ def _alone(directory: Path) -> Iterator[None]:
         lock.acquire()
     except Timeout as error:
         raise DataError(
-            f"Another process makes the world in {directory}.", "Wait for it, or end it."
+            f"Another process makes the world in {directory}.",
+            "Wait for it, or end it."
+            if multiprocessing.parent_process() is None
+            else 'A script that makes a world needs `if __name__ == "__main__":`.',
         ) from error
     try:
         yield
     finally:
-        (directory / LOCK).unlink(missing_ok=True)
+        with suppress(OSError):  # Windows keeps what is open; the next one takes it
+            (directory / LOCK).unlink(missing_ok=True)
         lock.release()
 
 
@@ -280,13 +284,14 @@ def _drawn(
         return
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, mp_context=spawn, initializer=end_with_parent) as pool:
-        futures = [pool.submit(_draw_chunk, directory, chunk, seed) for chunk in chunks]
         try:
+            futures = [pool.submit(_draw_chunk, directory, chunk, seed) for chunk in chunks]
             for future in as_completed(futures):
                 yield future.result()
         except BrokenProcessPool as error:
             raise DataError(
-                "A process that draws was killed, often for want of memory.",
+                "A process that draws ended early: if it said nothing above, it was killed, often "
+                "for want of memory.",
                 "The same again goes on.",
             ) from error
 

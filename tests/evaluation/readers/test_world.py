@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +119,7 @@ def test_a_world_that_is_half_drawn_is_no_suite(tmp_path: Path) -> None:
         registry.read(registry.benchmark_named("world"), tmp_path)
 
 
+@pytest.mark.skipif(sys.platform == "darwin", reason="its names are Unicode")
 def test_names_that_are_no_unicode_are_told(tmp_path: Path) -> None:
     world = registry.benchmark_named("world")
     path = write(tmp_path, ROW)
