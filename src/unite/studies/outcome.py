@@ -81,10 +81,8 @@ class Metric:
         if self.what == "answer":
             value_Q = np.array([rank == 1 for rank in task.rank_Q], np.float64)
         else:
-            rows = zip(task.first_Q, task.target_Q, task.rank_Q, strict=True)
-            value_Q = np.array(
-                [first != target and rank > 1 for first, target, rank in rows], np.float64
-            )
+            pairs = zip(task.first_Q, task.target_Q, strict=True)
+            value_Q = np.array([first != target for first, target in pairs], np.float64)
         if self.target is not None:
             value_Q[np.array(task.target_Q) != self.target] = np.nan
         return value_Q
