@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from unite.cli.main import app
 from unite.studies.registry import STUDIES
-from unite.world.build import build_world
+from unite.world.build import LOCK, MARKER, build_world
 
 RUNNER = CliRunner()
 
@@ -53,13 +53,13 @@ def test_a_folder_that_cannot_be_written_is_told_before_anything_runs(tmp_path: 
 
 def test_two_studies_do_not_draw_one_world(tmp_path: Path) -> None:
     words = ["study", "pooling", "-o", str(tmp_path / "out"), "--budget", "smoke", "--dry-run"]
-    (tmp_path / "out").mkdir()
-    with FileLock(tmp_path / "out" / ".lock"):
+    (tmp_path / "out" / "world").mkdir(parents=True)
+    with FileLock(tmp_path / "out" / "world" / LOCK):
         command = [sys.executable, "-m", "unite.cli.main", *words]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert "Another process runs a study" in done.stderr
-    assert not (tmp_path / "out" / "world").exists()
+    assert "Another process makes the world" in done.stderr
+    assert not (tmp_path / "out" / "world" / MARKER).exists()
 
 
 @pytest.mark.slow

@@ -139,11 +139,8 @@ def _world(kept: Path, size: Budget, budget: str) -> Path:
     Raises:
         StudyError: The folder has one of another size.
     """
-    from contextlib import nullcontext
-
     from unite.cli.progress import progress_bars
     from unite.errors import StudyError
-    from unite.studies.study import alone
     from unite.world.build import FACTS, build_world, read_facts
 
     world = kept / "world"
@@ -153,8 +150,7 @@ def _world(kept: Path, size: Budget, budget: str) -> Path:
             f"takes one of {size.world}.",
             "Give each budget a folder of its own: -o DIR, or --share DIR.",
         )
-    held = nullcontext() if (world / FACTS).exists() else alone(kept)
-    with held, progress_bars() as show:
+    with progress_bars() as show:
         build_world(
             world,
             size.world,

@@ -107,7 +107,7 @@ def conduct(
     for line in undecidable(study, setting):
         announce(line)
     outcomes, deadline = Outcomes(()), time.monotonic() + 3600 * hours
-    with alone(root):
+    with _alone(root):
         for number, phase in enumerate(study.phases, 1):
             runs = plan(phase(setting, outcomes), setting, root)
             name = f"{study.name} {number}/{len(study.phases)}"
@@ -151,7 +151,7 @@ def undecidable(study: Study, setting: Setting) -> list[str]:
 
 
 @contextmanager
-def alone(root: Path) -> Iterator[None]:
+def _alone(root: Path) -> Iterator[None]:
     """Hold the folder of the runs; the lock of a killed process is gone with it.
 
     Raises:
