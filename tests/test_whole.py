@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from unite.whole import whole, write_text
+from unite.whole import assert_writable, whole, write_text
 
 
 def test_the_file_appears_at_the_end_and_nothing_is_left_beside_it(tmp_path: Path) -> None:
@@ -17,6 +17,15 @@ def test_the_file_appears_at_the_end_and_nothing_is_left_beside_it(tmp_path: Pat
     write_text(path, "newer")
     assert path.read_text() == "newer"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_place_that_can_be_written_is_made_and_keeps_nothing_of_the_trial(tmp_path: Path) -> None:
+    assert_writable(tmp_path / "a" / "b")
+    assert list((tmp_path / "a" / "b").iterdir()) == []
+    (tmp_path / "file").touch()
+    for place in (tmp_path / "file", tmp_path / "file" / "a"):
+        with pytest.raises(OSError, match="file"):
+            assert_writable(place)
 
 
 def break_off(path: Path, error: type[BaseException]) -> None:

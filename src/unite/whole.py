@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryFile
 
 LEFT_BEHIND = 24 * 3600.0
 """Seconds after which a draft that nobody has written to is a killed writer's."""
@@ -51,6 +52,17 @@ def write_text(path: Path, text: str, *, lasting: bool = True) -> None:
     """Write a text file whole or not at all; see `whole`."""
     with whole(path, lasting=lasting) as draft:
         draft.write_text(text, encoding="utf-8")
+
+
+def assert_writable(folder: Path) -> None:
+    """Make a folder and see that files can be made in it, before work is done for one.
+
+    Raises:
+        OSError: They cannot.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with TemporaryFile(dir=folder):
+        pass
 
 
 def drafts(path: Path) -> Iterator[Path]:

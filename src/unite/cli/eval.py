@@ -85,7 +85,7 @@ def run(
     tasks = read_all(benchmarks, data)
     if mixed:
         tasks.append(union(tasks))
-    _assert_writable(out, kept)
+    _assert_places(out, kept)
     done = evaluate(
         model, data, tasks, dtype=dtype, cache=kept, seed=seed, rerank=dual_softmax,
     )  # fmt: skip
@@ -174,24 +174,21 @@ def report(
         typer.echo(path)
 
 
-def _assert_writable(out: Path | None, kept: Path) -> None:
+def _assert_places(out: Path | None, kept: Path) -> None:
     """Refuse places that cannot be written before a model is opened.
 
     Raises:
         DataError: One cannot.
     """
-    from tempfile import TemporaryFile
-
     from unite.errors import DataError
+    from unite.whole import assert_writable
 
     if out is not None and out.is_dir():
         raise DataError(f"{out} is a folder.", f"Name a file: -o {out / 'run.json'}")
     for folder, remedy in ((kept, "--cache DIR"), (out and out.parent, "-o FILE")):
         try:
             if folder is not None:
-                folder.mkdir(parents=True, exist_ok=True)
-                with TemporaryFile(dir=folder):
-                    pass
+                assert_writable(folder)
         except OSError as error:
             raise DataError(
                 f"Cannot write into {folder}: {error.strerror}.", f"Name another place: {remedy}"

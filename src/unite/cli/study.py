@@ -75,13 +75,12 @@ def study(
 
     Interrupted and run again, it goes on where it stopped; runs that failed are tried again.
     """
-    from tempfile import TemporaryFile
-
     from unite.cli.progress import progress_bars
     from unite.studies.arm import Setting
     from unite.studies.pictures import assert_drawable
     from unite.studies.registry import find_budget, find_study
     from unite.studies.study import conduct
+    from unite.whole import assert_writable
 
     found, size = find_study(name), find_budget(budget)
     if floor is not None:
@@ -102,9 +101,7 @@ def study(
         _tell(found, setting, kept, jobs)
         return
     assert_drawable()
-    out.mkdir(parents=True, exist_ok=True)
-    with TemporaryFile(dir=out):
-        pass  # where no report can be written nothing is run
+    assert_writable(out)  # where no report can be written nothing is run
     with progress_bars() as show:
         outcomes = conduct(
             found,
