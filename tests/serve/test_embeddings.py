@@ -126,6 +126,7 @@ def test_a_bad_item_fails_itself_alone(client: httpx2.Client, media: Path) -> No
         ({"input": ["a"] * 129}, 413, "128"),
         ({"input": "a", "dimensions": 99999}, 400, "dimensions"),
         ({"input": "a", "dimensions": 0}, 422, "dimensions"),
+        ({"input": "a", "dimensions": True}, 422, "dimensions"),
         ({"input": "a", "encoding_format": "hex"}, 422, "encoding_format"),
         ({"input": [{"imge": "x"}]}, 422, "input.0.imge"),
         ({"input": [{"image": "/etc/passwd"}]}, 400, "paths"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, StrictInt, Tag
 
 MOST_LETTERS = 200_000
 """Of one text: more than any model here takes."""
@@ -62,7 +62,9 @@ class EmbeddingsForm(Form):
     input: Input
     model: str | None = None
     encoding_format: Literal["float", "base64"] | None = "float"
-    dimensions: int | None = Field(None, ge=1, description="Keep only so many leading numbers.")
+    dimensions: StrictInt | None = Field(
+        None, ge=1, description="Keep only so many leading numbers."
+    )
     user: str | None = Field(None, description="Taken and not used.")
 
     @property
