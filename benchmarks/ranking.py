@@ -28,7 +28,7 @@ from unite.library.intent import named
 from unite.library.router import Router, fit
 from unite.library.search import NAMED, TRUSTED
 from unite.stores.protocol import Found, Record
-from unite.training.recipe import load_recipe
+from unite.training.recipe_files import load_recipe
 from unite.types import Item, Pair
 
 SPLITS = ("seen_combinations", "new_combinations")

@@ -10,7 +10,7 @@ from torch import Tensor
 from unite.errors import StudyError
 from unite.loss import MamclLoss
 from unite.studies.objectives import QueueLoss, ShapedLoss, objective
-from unite.training.recipe import load_recipe
+from unite.training.recipe_files import load_recipe
 
 TEXT, IMAGE = 1, 2
 

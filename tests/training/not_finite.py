@@ -14,7 +14,8 @@ from unite.errors import TrainingError
 from unite.loss.gather import rank
 from unite.loss.module import MamclLoss
 from unite.training.fit import Objective
-from unite.training.recipe import Recipe, load_recipe
+from unite.training.recipe import Recipe
+from unite.training.recipe_files import load_recipe
 from unite.training.stages import train
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from unite.training.card import model_card
-from unite.training.recipe import load_recipe
+from unite.training.recipe_files import load_recipe
 
 FACTS = {
     "seed": 3,

@@ -12,7 +12,7 @@ from unite.model.cost import Costs
 from unite.training.dry_run import dry_run
 from unite.training.lengths import Ruler
 from unite.training.preflight import start_of
-from unite.training.recipe import load_recipe
+from unite.training.recipe_files import load_recipe
 from unite.training.stages import plan_run, train
 from unite.types import Clip, Item, Modality, Pair
 

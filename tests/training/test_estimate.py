@@ -18,7 +18,8 @@ from unite.training.estimate import (
     vision_forward,
 )
 from unite.training.preflight import FACTS
-from unite.training.recipe import LoraRecipe, Recipe, load_recipe
+from unite.training.recipe import LoraRecipe, Recipe
+from unite.training.recipe_files import load_recipe
 
 # D 4, two heads, one of keys (K 2), M 6; W 2, inner 8, patches of 1 × 1 × 1 × 3 values.
 TINY = BackboneConfig(

@@ -10,7 +10,7 @@ from unite.model.checkpoint import save_model
 from unite.model.config import BackboneConfig
 from unite.training import preflight
 from unite.training.preflight import FACTS, find_problems, start_of
-from unite.training.recipe import load_recipe
+from unite.training.recipe_files import load_recipe
 from unite.training.stages import starting_model, train
 
 

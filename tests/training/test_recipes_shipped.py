@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from unite.training.recipe import Recipe, load_recipe, shipped
+from unite.training.recipe import Recipe
+from unite.training.recipe_files import load_recipe, shipped
 
 PAPER = [
     f"stage{stage}-{size}{machine}"

@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from unite.errors import RecipeError
-from unite.training.recipe import load_recipe
+from unite.training.recipe_files import load_recipe
 from unite.training.sharded import fill, make_whole, trained
 from unite.training.stages import train
 from unite.training.trainer import whole_checkpoints

@@ -23,7 +23,8 @@ from unite.data.mixture import Plan
 from unite.errors import CheckpointError, DataError, RecipeError, TrainingError
 from unite.model.checkpoint import load_model, save_model
 from unite.training.chunked import ChunkedStep
-from unite.training.recipe import Recipe, load_recipe, sources_of
+from unite.training.recipe import Recipe, sources_of
+from unite.training.recipe_files import load_recipe
 from unite.training.stages import (
     compares_modalities,
     plan_run,

@@ -92,7 +92,7 @@ def _make_world(world: Path, scale: float) -> None:
 
 def _changes(recipe: str, world: Path, scale: float, model: Path | None) -> list[str]:
     """What the demo sets in a shipped recipe: places, and steps if it is scaled."""
-    from unite.training.recipe import load_recipe
+    from unite.training.recipe_files import load_recipe
 
     changes = [f"data.root={world.resolve()}"]
     if model is not None:
@@ -106,7 +106,7 @@ def _changes(recipe: str, world: Path, scale: float, model: Path | None) -> list
 def _untrained(stages: Path, world: Path, scale: float) -> Path:
     """The model of stage 1 before its first step."""
     from unite.model.checkpoint import save_model
-    from unite.training.recipe import load_recipe
+    from unite.training.recipe_files import load_recipe
     from unite.training.stages import starting_model
 
     directory = stages / "untrained"
@@ -118,7 +118,7 @@ def _untrained(stages: Path, world: Path, scale: float) -> Path:
 
 def _train(recipe: str, run: Path, changes: list[str]) -> None:
     from unite.training.launch import launch
-    from unite.training.recipe import load_recipe
+    from unite.training.recipe_files import load_recipe
 
     if (run / "model").exists():
         return
@@ -131,7 +131,7 @@ def _fit_router(model: Path, world: Path) -> None:
     """Learn from the pairs of stage 2 what a query wants; the mask leaves that to the search."""
     from unite.data.records import read_pairs
     from unite.library.router import FILE, fit
-    from unite.training.recipe import load_recipe
+    from unite.training.recipe_files import load_recipe
 
     if (model / FILE).exists():
         return

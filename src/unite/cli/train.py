@@ -27,7 +27,8 @@ def train(
 ) -> None:
     """Train one stage; the finished model is OUT/model."""
     from unite.training.launch import end_with_launcher, launch, launched
-    from unite.training.recipe import load_recipe, sources_of
+    from unite.training.recipe import sources_of
+    from unite.training.recipe_files import load_recipe
 
     if json_ and not dry_run:
         raise typer.BadParameter("It is for --dry-run.", param_hint="--json")

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from unite.errors import StudyError
-from unite.training.recipe import Recipe, load_recipe
+from unite.training.recipe import Recipe
+from unite.training.recipe_files import load_recipe
 
 _MIN_STEPS = 4
 _DECIDED = {
