@@ -80,6 +80,7 @@ def test_a_run_equals_itself_and_a_report_is_written(
     result = unite("eval", "compare", saved, saved, "--json")
     found = json.loads(result.output)
     assert {task["difference"]["p"] for task in found["tasks"]} == {1.0}
+    assert {task["corrected_p"] for task in found["tasks"]} == {1.0}
     assert found["only"] == found["notes"] == []
     table = unite("eval", "compare", saved, saved).output
     assert "[interval at 95 %]; p of a paired" in table

@@ -160,6 +160,18 @@ def test_queries_about_one_medium_are_paired_together(tmp_path: Path) -> None:
     assert one.difference.p == 1.0  # both changes are one medium's: one coin
 
 
+def test_p_is_corrected_for_the_number_of_tasks(tmp_path: Path) -> None:
+    names = [f"x{number}" for number in range(8)]
+    moved = task({name: {0} for name in names}, PICTURES, "moved")
+    first, second = tmp_path / "a.json", tmp_path / "b.json"
+    save(first, dict.fromkeys(names, 2.1), [moved, *TASKS])
+    save(second, dict.fromkeys(names, 0.1), [moved, *TASKS])
+    one, other = compare(first, second).tasks
+    assert one.difference.p == pytest.approx(2 / 2**8, abs=0.005)
+    assert one.corrected_p == 2 * one.difference.p
+    assert (other.difference.p, other.corrected_p) == (1.0, 1.0)
+
+
 def test_other_versions_and_frames_are_told(tmp_path: Path) -> None:
     first, second = tmp_path / "a.json", tmp_path / "b.json"
     save(first)

@@ -73,9 +73,12 @@ def comparison(found: Comparison, names: tuple[str, str]) -> Table:
     """What two runs reached and what separates them."""
     from rich.text import Text
 
-    grid = _grid("second less first, percent; [interval at 95 %]; p of a paired permutation test")
+    grid = _grid(
+        "second less first, percent; [interval at 95 %]; p of a paired permutation test, alone\n"
+        "and corrected for the number of tasks (Holm)"
+    )
     grid.add_column("task", overflow="fold", min_width=12)  # it gives way, so that no number is cut
-    for name in ("queries", "metric", *names, "change", "p"):
+    for name in ("queries", "metric", *names, "change", "p", "Holm"):
         grid.add_column(Text(name), justify="right", no_wrap=True)
     for task in found.tasks:
         change = task.difference
@@ -87,6 +90,7 @@ def comparison(found: Comparison, names: tuple[str, str]) -> Table:
             f"{100 * task.second:.1f}",
             Text(f"{100 * change.mean:+.1f} [{100 * change.low:+.1f}, {100 * change.high:+.1f}]"),
             f"{change.p:.4f}",
+            f"{task.corrected_p:.4f}",
         )
     return grid
 

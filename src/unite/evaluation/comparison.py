@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from unite.errors import DataError
 from unite.evaluation.metrics import mean
 from unite.evaluation.results import METRICS, Score
 from unite.evaluation.saved import Asked, Key, Saved, read_ranks, read_run
-from unite.evaluation.significance import Difference, paired_difference
+from unite.evaluation.significance import Difference, corrected, paired_difference
 
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """One task of two runs, by its main score."""
+    """One task of two runs, by its main score.
+
+    Attributes:
+        corrected_p: The difference's p, corrected for how many tasks the comparison has.
+    """
 
     task: str
     split: str
@@ -23,6 +27,7 @@ class Compared:
     first: float
     second: float
     difference: Difference
+    corrected_p: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +65,13 @@ def compare(first: Path, second: Path, *, seed: int = 0) -> Comparison:
         )
     _assert_same_data(runs)
     ranks = read_ranks(runs[0]), read_ranks(runs[1])
-    tasks = []
+    found = []
     for key in shared:
         one, other = scores[0][key], scores[1][key]
         _assert_alike(key, one, other)
-        tasks.append(_compared(key, one, ranks[0].get(key, {}), ranks[1].get(key, {}), seed))
+        found.append(_compared(key, one, ranks[0].get(key, {}), ranks[1].get(key, {}), seed))
+    p_values = corrected([one.difference.p for one in found])
+    tasks = [replace(one, corrected_p=p) for one, p in zip(found, p_values, strict=True)]
     only = [
         *_alone(first, scores[0], scores[1]),
         *_alone(second, scores[1], scores[0]),
@@ -143,11 +150,13 @@ def _compared(
     value, names = METRICS[score.main_score], sorted(first)
     first_Q, second_Q = (value([asked[name].ranks for name in names]) for asked in (first, second))
     groups = [group for name in names if (group := first[name].group) is not None]
+    difference = paired_difference(first_Q, second_Q, groups=groups, seed=seed)
     return Compared(
         task=key[0],
         split=key[1],
         metric=score.main_score,
         first=mean(first_Q),
         second=mean(second_Q),
-        difference=paired_difference(first_Q, second_Q, groups=groups, seed=seed),
+        difference=difference,
+        corrected_p=difference.p,  # as if it were alone
     )
