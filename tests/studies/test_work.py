@@ -59,6 +59,19 @@ def test_only_what_is_needed_stays(run: Run) -> None:
     assert "pairs" not in left
 
 
+@pytest.mark.parametrize(("asked", "saved"), [(200, [18, 20]), (1, [19, 20])])
+def test_a_run_of_few_steps_is_saved_on_its_way(
+    setting: Setting, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: int, saved: list[int]
+) -> None:
+    changes = (*setting.changes, "optimiser.steps=20", f"run.save_every={asked}")
+    (run,) = plan([Arm("one", (first(),))], replace(setting, changes=changes), tmp_path)
+    run.last.write_spec()
+    monkeypatch.setattr(work, "_SCRATCH", ())
+    work.do(run.last.folder)
+    steps = [path.name.split("-")[1] for path in run.last.folder.glob("train/checkpoint-*")]
+    assert sorted(map(int, steps)) == saved  # of all, the last two are kept
+
+
 def test_what_is_done_is_not_done_again(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     before = (run.last.folder / TRAINED).stat().st_mtime_ns
     (run.last.folder / RESULT).unlink()  # killed while it was scored

@@ -33,6 +33,8 @@ from unite.training.logged import read_metrics
 from unite.training.recipe import Recipe
 
 _PROGRAM = "unite.studies.work"
+_SAVINGS = 10
+"""Checkpoints of a run at the least: one of few steps, in large batches, would have none."""
 _SCRATCH = ("checkpoint-*", "pairs", "runs")
 """What a finished training run leaves that nobody needs any more."""
 
@@ -56,11 +58,21 @@ def main(folder: Path) -> int:
 def do(folder: Path) -> None:
     """Train, unless that is done, and score."""
     spec = read_json(folder / SPEC)
-    recipe = Recipe.model_validate(spec["recipe"])
+    recipe = _recipe(spec)
     if not trained(folder):
         _train(folder, spec, recipe)
     if spec["scored"]:
         _score(folder, spec, recipe)
+
+
+def _recipe(spec: Mapping[str, Any]) -> Recipe:
+    """What the node trains by, saved often enough that a kill costs a part of it."""
+    recipe = Recipe.model_validate(spec["recipe"])
+    if recipe.optimiser.steps is None:
+        return recipe
+    often = min(recipe.run.save_every, max(1, recipe.optimiser.steps // _SAVINGS))
+    run = recipe.run.model_copy(update={"save_every": often})
+    return recipe.model_copy(update={"run": run})
 
 
 def _train(folder: Path, spec: Mapping[str, Any], recipe: Recipe) -> None:
@@ -114,7 +126,7 @@ def train_here(folder: Path) -> None:
     from unite.training.stages import train
 
     spec = read_json(folder / SPEC)
-    recipe = Recipe.model_validate(spec["recipe"])
+    recipe = _recipe(spec)
     made: Objective = contrastive
     if spec["objective"] is not None:
         from unite.studies.objectives import objective  # it needs transformers, which take long
